@@ -1,0 +1,1 @@
+"""Tells the owner of a broken training run what broke it."""

@@ -1,0 +1,1 @@
+"""Belief, inquiry, planning, explanation: pure functions over the knowledge model."""

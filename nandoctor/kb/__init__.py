@@ -1,0 +1,1 @@
+"""The knowledge base: model, located YAML, loading, checking, graph."""

@@ -1,0 +1,1 @@
+"""Readers turn files into facts, with file and line, and hold no opinion."""
