@@ -1,4 +1,7 @@
-"""The result: what broke the run, how sure, why, what to do. Plain frozen data; `consultation` makes it, `render` shows it."""
+"""The result: what broke the run, how sure, why, what to do.
+
+Plain frozen data; `consultation` makes it, `render` shows it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ Band = Literal["very likely", "likely", "possible", "unlikely"]
 
 
 class Note(msgspec.Struct, frozen=True):
-    """A sentence of the program in no language yet: message id and arguments; `KnowledgeBase.text` makes it readable."""
+    """A sentence in no language yet: message id and arguments; `KnowledgeBase.text` makes it readable."""
 
     id: str
     args: dict[str, str | int | float] = {}
@@ -38,6 +41,8 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class CouldNotCheck(msgspec.Struct, frozen=True):
+    """An observation the files did not settle, why, and how they would."""
+
     observation: str
     because: Note
     how: Note | None = None
@@ -55,6 +60,8 @@ class Weighed(msgspec.Struct, frozen=True):
 
 
 class RankedCause(msgspec.Struct, frozen=True):
+    """A cause with its marginal probability and the evidence for and against it."""
+
     id: str  # a cause of the knowledge base, or `none-of-these`
     probability: float
     band: Band
@@ -100,6 +107,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Contradiction(msgspec.Struct, frozen=True):
+    """Two sources that disagree about one observation, and which of them was kept."""
+
     observation: str
     kept: Evidence
     overruled: Evidence

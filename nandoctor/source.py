@@ -61,7 +61,7 @@ class LineIndex:
 
 
 def printable(text: str) -> str:
-    """`text` with control and format characters (escape sequences, bidi marks, NUL) replaced by U+FFFD; tab stays a space."""
+    """`text` with control and format characters (escapes, bidi marks, NUL) replaced by U+FFFD or dropped."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(

@@ -190,7 +190,7 @@ def _cache_file(files: Sequence[tuple[Path, os.stat_result]]) -> Path | None:
     if not root or os.environ.get("NANDOCTOR_NO_CACHE"):
         return None
     key = hashlib.blake2b(digest_size=12)
-    code = os.stat(model.__file__)
+    code = Path(model.__file__).stat()
     key.update(f"{CACHE_FORMAT} {code.st_size} {code.st_mtime_ns}".encode())
     for path, stat in files:
         key.update(f"\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))

@@ -13,7 +13,7 @@ import msgspec
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Probability = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
-# The words and what they mean in the arithmetic. `never` is not zero, so that one mistaken answer cannot kill the truth.
+# The words and what they mean in the arithmetic. `never` is not zero: one mistaken answer must not kill the truth.
 FREQUENCY = {"never": 0.005, "rarely": 0.1, "sometimes": 0.4, "often": 0.7, "almost always": 0.9}
 PRIOR = {"rare": 0.01, "uncommon": 0.03, "common": 0.1, "very common": 0.3}
 
@@ -34,6 +34,7 @@ class Text(_Struct, frozen=True):
     ko: str = ""
 
     def get(self, lang: str) -> str:
+        """The text in `lang`, or in English."""
         return (getattr(self, lang, "") if lang in LANGUAGES else "") or self.en
 
 
@@ -58,6 +59,7 @@ class Shows(_Struct, frozen=True):
 
     @property
     def probability(self) -> float:
+        """The word as a number."""
         return FREQUENCY[self.how_often] if isinstance(self.how_often, str) else self.how_often
 
 
@@ -70,6 +72,7 @@ class RemedyUse(_Struct, frozen=True):
 
     @property
     def probability(self) -> float:
+        """The word as a number."""
         return FREQUENCY[self.efficacy] if isinstance(self.efficacy, str) else self.efficacy
 
 
@@ -106,6 +109,7 @@ class Cause(_Struct, frozen=True):
 
     @property
     def prior_probability(self) -> float:
+        """The word as a number."""
         return PRIOR[self.prior] if isinstance(self.prior, str) else self.prior
 
 
@@ -113,6 +117,8 @@ class Cause(_Struct, frozen=True):
 
 
 class State(_Struct, frozen=True):
+    """One answer to an observation."""
+
     id: Id
     label: Text  # as a choice: short
     background: Probability  # how often, in runs of unknown fault; the states of one observation add up to one
@@ -125,7 +131,9 @@ class Observation(_Struct, frozen=True):
 
     `kind`: `course` is owed to the fault that strikes first; `setup` is shown by every member of a fault set;
     `experiment` costs a run; `clue` is never asked (only files, free words).
-    `minutes`: of the owner's time to answer. `normal`: the unremarkable state.
+    `minutes`: of the owner's time to answer. `normal`: the unremarkable state. `describes`: whether it is about the
+    set-up (every fault of a set shows in it) or the run (owed to the fault that strikes first); "" follows `kind`, and
+    for a clue means the run. `answerable`: how often an owner can answer the question at once.
     """
 
     id: Id
@@ -136,6 +144,8 @@ class Observation(_Struct, frozen=True):
     question: Text | None = None  # None: never asked
     minutes: Annotated[float, msgspec.Meta(ge=0)] = 0.3
     group: str = ""  # dependent observations share a group and count once
+    describes: Literal["", "run", "setup"] = ""
+    answerable: Probability = 0.7
     applies_when: dict[
         str, tuple[str, ...]
     ] = {}  # asked only if each named observation has (or may have) one of these states
@@ -143,7 +153,13 @@ class Observation(_Struct, frozen=True):
     find_out_in: dict[str, Text] = {}  # per framework: caffe, pytorch, lightning, hf, keras, jax
     checklist: tuple[int, ...] = ()
 
+    @property
+    def of_setup(self) -> bool:
+        """Whether every member of a fault set shows in it."""
+        return (self.describes or ("setup" if self.kind == "setup" else "run")) == "setup"
+
     def state(self, state_id: str) -> State | None:
+        """The state of that id, if there is one."""
         return next((s for s in self.states if s.id == state_id), None)
 
 
@@ -155,7 +171,7 @@ class Edit(_Struct, frozen=True):
 
     `file`: which of the two. `layer`: which layers of a net: `{check}` (the layers a check found) or a type name.
     `path`: dotted field path below the solver or the layer. `value`: text of the new value; `{old/10}` style
-    arithmetic is not allowed: `scale` multiplies the present number instead. `insert`: a text block put after the layer.
+    arithmetic is not allowed: `scale` multiplies the present number by `factor`. `insert_*`: `value` is a whole layer.
     """
 
     file: Literal["solver", "net"]
@@ -289,6 +305,7 @@ class Message(_Struct, frozen=True):
     ko: str = ""
 
     def get(self, lang: str) -> str:
+        """The text in `lang`, or in English."""
         return (getattr(self, lang, "") if lang in LANGUAGES else "") or self.en
 
 

@@ -1,7 +1,7 @@
 """YAML to plain data with a place for every node, under YAML 1.2's scalar rules.
 
-PyYAML's own construction reads `1e-4` as text, `no` as False, `12:30` as 750, and lets a duplicate key win silently; all
-four hit exactly this domain. Composing once and building the data here is also faster (see `docs/benchmarks.md`).
+PyYAML's own construction reads `1e-4` as text, `no` as False, `12:30` as 750, and lets a duplicate key win silently;
+all four hit exactly this domain. Composing once and building the data here is also faster (see `docs/benchmarks.md`).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def build(node: yaml.Node, file: str) -> object:
 
 
 def scalar(node: yaml.ScalarNode) -> object:
-    """The value of a scalar under the YAML 1.2 core schema: quoted is text; `no`, `yes`, `12:30` are text; 1e-4 is a number."""
+    """The value of a scalar under YAML 1.2's core schema: `no`, `yes`, `12:30` are text; 1e-4 is a number."""
     text: str = node.value
     if node.style:
         return text

@@ -27,7 +27,7 @@ Role = Literal[
 
 
 class Reading(NamedTuple):
-    """One printed number: `step` as the log prints it (iteration or epoch; None if the line has none), 1-based `line`."""
+    """One printed number: `step` as the log prints it (iteration or epoch; None if unknown), 1-based `line`."""
 
     step: float | None
     line: int
@@ -53,6 +53,7 @@ class Series(msgspec.Struct, frozen=True):
     sign: Literal["", "-"] = ""  # of the first NaN as printed: `-nan` or `nan` (C++ programs; meaningless elsewhere)
 
     def finite(self) -> list[Reading]:
+        """The finite readings in file order."""
         return [r for r in self.readings if math.isfinite(r.value)]
 
     def before_nonfinite(self) -> list[Reading]:
@@ -114,13 +115,16 @@ class Run(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()  # remarks of the reader, English, for stderr
 
     def of(self, *roles: Role) -> list[Series]:
+        """The series of these roles."""
         return [s for s in self.series if s.role in roles]
 
     @property
     def first_step(self) -> float | None:
+        """The first step of any series, as printed."""
         return next((r.step for s in self.series for r in s.readings[:1] if r.step is not None), None)
 
     @property
     def last_step(self) -> float | None:
+        """The largest last step of any series, as printed."""
         steps = [r.step for s in self.series for r in s.readings[-1:] if r.step is not None]
         return max(steps, default=None)
