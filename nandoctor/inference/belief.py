@@ -1,0 +1,238 @@
+"""Evidence to belief: the posterior over fault sets, exactly, by enumeration.
+
+    P(S | e) ~ P(S) * prod_setup P(e_j | S) * [ 1/|S| * sum_{c in S} prod_run P(e_j | c) ]
+
+What the set-up shows, every fault of the set shows (noisy-OR per state, `tables.joined`); what the course of the run
+shows is owed to the fault that strikes first (a mixture). An unknown observation contributes nothing. Observations of
+one group count once: the most diagnostic of them. Sources: Shwe et al. 1991 (QMR-DT), Heckerman, Breese, Rommelse 1995.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Literal
+
+from nandoctor.diagnosis import Band, Evidence
+from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, joined
+
+# Evidence of naive models is over-counted, because findings are never quite independent given the cause. The exponent
+# is chosen on the labelled cases for calibration, not for accuracy (docs/accuracy.md).
+TEMPER = 0.85
+BANDS: tuple[tuple[float, Band], ...] = ((0.8, "very likely"), (0.5, "likely"), (0.2, "possible"))
+ORIGIN_ORDER = ("tried", "log", "net", "solver", "answer", "description")  # who wins when two disagree
+
+
+def band(probability: float) -> Band:
+    """The word for a probability: very likely >= 0.8, likely >= 0.5, possible >= 0.2, else unlikely."""
+    return next((word for bound, word in BANDS if probability >= bound), "unlikely")
+
+
+def likelihood(evidence: Evidence, states: Sequence[str]) -> Distribution:
+    """P(this reading | state) for each state: given by the detector, or from `trust` in the one state reported."""
+    if evidence.likelihoods:
+        return tuple(max(evidence.likelihoods.get(state, 0.02), 1e-4) for state in states)
+    other = (1.0 - evidence.trust) / max(len(states) - 1, 1)
+    return tuple(evidence.trust if state == evidence.state else other for state in states)
+
+
+def settled(evidence: Iterable[Evidence]) -> dict[str, Evidence]:
+    """One piece of evidence per observation: files win over answers, answers over descriptions, trust breaks ties."""
+    best: dict[str, Evidence] = {}
+    for item in evidence:
+        held = best.get(item.observation)
+        if held is None or _rank(item) < _rank(held):
+            best[item.observation] = item
+    return best
+
+
+def _rank(item: Evidence) -> tuple[int, float, str]:
+    order = ORIGIN_ORDER.index(item.origin)
+    return (min(order, 2) if item.origin in ("log", "net", "solver") else order, -item.trust, item.state)
+
+
+class Belief:
+    """The posterior given evidence. Immutable; every number is computed on first use and kept."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        evidence: Iterable[Evidence],
+        tried: Mapping[str, Sequence[float]] | None = None,
+        temper: float = TEMPER,
+    ) -> None:
+        """`tried`: per tried remedy, P(its outcome | cause) for each cause index."""
+        self.tables = tables
+        self.temper = temper
+        known = settled(item for item in evidence if item.observation in tables.rows)
+        self.evidence: dict[str, Evidence] = dict(sorted(known.items()))
+        self._per_cause = {name: self._log_row(item, tables.rows[name]) for name, item in self.evidence.items()}
+        self._tried = {name: tuple(math.log(p) for p in outcome) for name, outcome in sorted((tried or {}).items())}
+        self.counted = self._representatives()
+
+    def _log_row(self, item: Evidence, rows: Sequence[Distribution]) -> tuple[float, ...]:
+        weights = likelihood(item, self.tables.states[item.observation])
+        seen: dict[Distribution, float] = {}
+        out = []
+        for row in rows:
+            if row not in seen:
+                seen[row] = self.temper * math.log(math.fsum(p * w for p, w in zip(row, weights)))
+            out.append(seen[row])
+        return tuple(out)
+
+    def _representatives(self) -> tuple[str, ...]:
+        """The observations that count: of each group the one that tells the causes apart most, under the prior."""
+        best: dict[str, tuple[float, str]] = {}
+        for name in self.evidence:
+            group = self.tables.group.get(name, name)
+            candidate = (self._spread(self._per_cause[name]), name)
+            if group not in best or candidate[0] > best[group][0] + 1e-12:
+                best[group] = candidate
+        return tuple(sorted(name for _, name in best.values()))
+
+    def _spread(self, logs: Sequence[float]) -> float:
+        priors = self.tables.priors
+        total = math.fsum(priors)
+        mean = math.fsum(p * value for p, value in zip(priors, logs)) / total
+        return math.fsum(p * (value - mean) ** 2 for p, value in zip(priors, logs)) / total
+
+    @cached_property
+    def _run_sums(self) -> tuple[float, ...]:
+        """log prod_run P(e | c) for each cause."""
+        names = [name for name in self.counted if not self.tables.of_setup[name]]
+        rows = [self._per_cause[name] for name in names] + list(self._tried.values())
+        return tuple(math.fsum(row[i] for row in rows) for i in range(len(self.tables.causes)))
+
+    @cached_property
+    def _setup_rows(self) -> dict[str, tuple[float, ...]]:
+        """Per set-up observation: log P(e | S) for each set."""
+        return {name: self._set_row(name) for name in self.counted if self.tables.of_setup[name]}
+
+    def _set_row(self, name: str) -> tuple[float, ...]:
+        rows, normal = self.tables.rows[name], self.tables.normal[name]
+        weights = likelihood(self.evidence[name], self.tables.states[name])
+        single = self._per_cause[name]
+        cache: dict[tuple[Distribution, Distribution], float] = {}
+        out = []
+        for members, _ in self.tables.sets:
+            if len(members) == 1:
+                out.append(single[members[0]])
+                continue
+            pair = (rows[members[0]], rows[members[1]])
+            if pair not in cache:
+                both = joined(*pair, rows[-1], normal)
+                cache[pair] = self.temper * math.log(math.fsum(p * w for p, w in zip(both, weights)))
+            out.append(cache[pair])
+        return tuple(out)
+
+    @cached_property
+    def _setup_sums(self) -> tuple[float, ...]:
+        rows = list(self._setup_rows.values())
+        return tuple(map(math.fsum, zip(*rows))) if rows else (0.0,) * len(self.tables.sets)
+
+    def _posterior(self, run: Sequence[float], setup: Sequence[float]) -> tuple[float, ...]:
+        logs = []
+        for (members, log_prior), shown in zip(self.tables.sets, setup):
+            if len(members) == 1:
+                course = run[members[0]]
+            else:
+                a, b = run[members[0]], run[members[1]]
+                high, low = (a, b) if a > b else (b, a)
+                course = high + math.log1p(math.exp(low - high)) - _LOG2
+            logs.append(log_prior + shown + course)
+        top = max(logs)
+        weights = [math.exp(value - top) for value in logs]
+        total = math.fsum(weights)
+        return tuple(weight / total for weight in weights)
+
+    @cached_property
+    def sets(self) -> tuple[float, ...]:
+        """P(S | e), in the order of `tables.sets`."""
+        return self._posterior(self._run_sums, self._setup_sums)
+
+    def marginals_of(self, posterior: Sequence[float]) -> dict[str, float]:
+        """P(c in S | e) for each cause, given probabilities of the sets."""
+        sums = [0.0] * len(self.tables.causes)
+        for (members, _), probability in zip(self.tables.sets, posterior):
+            for index in members:
+                sums[index] += probability
+        return dict(zip(self.tables.causes, sums))
+
+    @cached_property
+    def marginals(self) -> dict[str, float]:
+        """P(c in S | e) for each cause; with several faults they add up to more than one."""
+        return self.marginals_of(self.sets)
+
+    @cached_property
+    def ranking(self) -> tuple[tuple[str, float], ...]:
+        """Causes by marginal probability, best first; ties by id."""
+        return tuple(sorted(self.marginals.items(), key=lambda item: (-item[1], item[0])))
+
+    def without(self, name: str) -> dict[str, float]:
+        """The marginals with observation (or tried remedy) `name` left out."""
+        if name in self._tried:
+            left = self._tried[name]
+        elif name not in self.counted:
+            return self.marginals
+        elif self.tables.of_setup[name]:
+            row = self._setup_rows[name]
+            setup = [total - value for total, value in zip(self._setup_sums, row)]
+            return self.marginals_of(self._posterior(self._run_sums, setup))
+        else:
+            left = self._per_cause[name]
+        run = [total - value for total, value in zip(self._run_sums, left)]
+        return self.marginals_of(self._posterior(run, self._setup_sums))
+
+    @cached_property
+    def strikers(self) -> tuple[tuple[float, ...], ...]:
+        """For each set, P(member strikes first | S, e)."""
+        out: list[tuple[float, ...]] = []
+        for members, _ in self.tables.sets:
+            if len(members) == 1:
+                out.append((1.0,))
+            else:
+                a, b = self._run_sums[members[0]], self._run_sums[members[1]]
+                share = 1.0 / (1.0 + math.exp(max(min(b - a, 700.0), -700.0)))
+                out.append((share, 1.0 - share))
+        return tuple(out)
+
+    def predictive(self, name: str) -> list[Distribution]:
+        """P(state | S, e) of an observation not known yet, for each set."""
+        rows, normal = self.tables.rows[name], self.tables.normal[name]
+        setup = self.tables.of_setup[name]
+        cache: dict[tuple[Distribution, Distribution], Distribution] = {}
+        out = []
+        for (members, _), shares in zip(self.tables.sets, self.strikers):
+            if len(members) == 1:
+                out.append(rows[members[0]])
+                continue
+            first, second = rows[members[0]], rows[members[1]]
+            if setup:
+                if (first, second) not in cache:
+                    cache[first, second] = joined(first, second, rows[-1], normal)
+                out.append(cache[first, second])
+            elif first == second:
+                out.append(first)
+            else:
+                share = shares[0]
+                out.append(tuple(share * a + (1.0 - share) * b for a, b in zip(first, second)))
+        return out
+
+    def verdict(self) -> Literal["fault", "healthy", "benign", "undetermined"]:
+        """What kind of result this is.
+
+        Undetermined when "none of these" comes first, or when it holds more than 0.3 and no cause reaches 0.5, or when
+        nothing at all is known.
+        """
+        first, probability = self.ranking[0]
+        if not self.evidence and not self._tried:
+            return "undetermined"
+        if first == NONE_OF_THESE or (self.marginals[NONE_OF_THESE] > 0.3 and probability < 0.5):
+            return "undetermined"
+        if first in self.tables.faults:
+            return "fault"
+        return "benign" if first == "benign-nan" else "healthy"
+
+
+_LOG2 = math.log(2.0)

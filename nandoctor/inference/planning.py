@@ -1,0 +1,168 @@
+"""What to do, in which order: remedies by probability of cure per minute (Simon and Kadane 1975).
+
+The chance of a step is the mass of fault sets it completes, given that the steps before it failed. A remedy that only
+masks a fault keeps its place behind the cures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from nandoctor.inference.belief import Belief
+from nandoctor.inference.inquiry import information_gain, remedy_classes
+from nandoctor.kb.model import KnowledgeBase, Remedy
+
+MAX_STEPS = 7
+MIN_SUCCESS = 0.01  # a step with less chance than this is no plan
+MASK_FACTOR = 0.25  # a remedy that hides the fault is worth this part of its success
+PARTIAL = 0.4  # fixing one of two faults does not cure, but is on the way
+OUTCOME_BACKGROUND = 0.07  # a remedy for another fault helps this often all the same
+
+
+class PlannedStep(msgspec.Struct, frozen=True):
+    """A remedy at its place: `success` is conditional on the failure of the steps before it."""
+
+    remedy: str
+    cures: tuple[str, ...]
+    success: float
+    minutes: float
+    masks: bool
+    tells: tuple[str, ...] = ()
+
+
+def efficacies(kb: KnowledgeBase) -> dict[str, dict[str, float]]:
+    """remedy -> cause -> chance that it cures that cause."""
+    table: dict[str, dict[str, float]] = {}
+    for cause in kb.causes.values():
+        for use in cause.remedies:
+            table.setdefault(use.use, {})[cause.id] = use.probability
+    return table
+
+
+def masking(kb: KnowledgeBase) -> set[tuple[str, str]]:
+    """(remedy, cause) pairs in which the remedy only hides the cause."""
+    return {
+        (use.use, cause.id)
+        for cause in kb.causes.values()
+        for use in cause.remedies
+        if use.masks or (use.use in kb.remedies and kb.remedies[use.use].masks)
+    }
+
+
+def outcome_likelihood(kb: KnowledgeBase, causes: Sequence[str], remedy: str, helped: bool) -> tuple[float, ...]:
+    """P(the tried remedy helped, or not | cause), for each cause: a failed cure is evidence against its causes."""
+    cures = efficacies(kb).get(remedy, {})
+    chance = [max(cures.get(cause, 0.0), OUTCOME_BACKGROUND) for cause in causes]
+    return tuple(p if helped else 1.0 - p for p in chance)
+
+
+def fix_plan(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool] | None = None) -> list[PlannedStep]:
+    """Fixes, best chance per minute first, each step conditional on the failure of those before it."""
+    tables = belief.tables
+    table = efficacies(kb)
+    hides = masking(kb)
+    open_sets = [
+        ([tables.causes[i] for i in members], probability, dict.fromkeys(members, 1.0))
+        for (members, _), probability in zip(tables.sets, belief.sets)
+        if probability > 1e-4 and all(tables.causes[i] in tables.faults for i in members)
+    ]
+    index = {cause: i for i, cause in enumerate(tables.causes)}
+    left = 1.0
+    candidates = [r for r in kb.remedies.values() if r.kind == "fix" and r.id in table and r.id not in (skip or {})]
+    steps: list[PlannedStep] = []
+    while len(steps) < MAX_STEPS and candidates and left > 0.01:
+        best: tuple[float, str, Remedy, float, list[tuple[str, float]]] | None = None
+        for remedy in candidates:
+            cures = table[remedy.id]
+            gained, value = 0.0, 0.0
+            by_cause: dict[str, float] = {}
+            for members, probability, broken in open_sets:
+                parts = [(c, cures[c]) for c in members if c in cures]
+                if not parts:
+                    continue
+                cured_before = math.prod(1.0 - broken[index[c]] for c in members)
+                cured_after = math.prod(1.0 - broken[index[c]] * (1.0 - cures.get(c, 0.0)) for c in members)
+                delta = probability * (cured_after - cured_before)
+                gained += delta
+                partial = sum(probability * broken[index[c]] * e for c, e in parts) - delta
+                worth = delta + (PARTIAL * max(partial, 0.0) if len(members) > 1 else 0.0)
+                masked = all((remedy.id, c) in hides for c, _ in parts)
+                value += worth * (MASK_FACTOR if masked else 1.0)
+                for c, e in parts:
+                    by_cause[c] = by_cause.get(c, 0.0) + probability * broken[index[c]] * e
+            score = value / remedy.minutes
+            if best is None or score > best[0] + 1e-15:
+                best = (score, remedy.id, remedy, gained, sorted(by_cause.items(), key=lambda kv: -kv[1]))
+        if best is None or best[3] / left < MIN_SUCCESS:
+            break
+        _, _, remedy, gained, by_cause_list = best
+        candidates.remove(remedy)
+        cures = table[remedy.id]
+        total = math.fsum(v for _, v in by_cause_list)
+        named = tuple(c for c, v in by_cause_list if v >= 0.1 * total)[:4]
+        masks = all((remedy.id, c) in hides for c in named)
+        steps.append(PlannedStep(remedy.id, named, min(gained / left, 1.0), remedy.minutes, masks))
+        for members, _, broken in open_sets:
+            for c in members:
+                broken[index[c]] *= 1.0 - cures.get(c, 0.0)
+        left = max(left - gained, 1e-9)
+    return steps
+
+
+def experiments(belief: Belief, kb: KnowledgeBase, limit: int = 3) -> list[tuple[PlannedStep, float]]:
+    """Experiments worth running, best gain per minute first, each with its gain in bits."""
+    classes = remedy_classes(belief, kb)
+    ranked = [cause for cause, p in belief.ranking if p >= 0.05][:4]
+    found = []
+    for remedy in kb.remedies.values():
+        if remedy.kind != "experiment" or remedy.asks not in belief.tables.rows or remedy.asks in belief.evidence:
+            continue
+        gain = information_gain(belief, remedy.asks, classes)
+        if gain >= 0.08:
+            rows = belief.tables.rows[remedy.asks]
+            places = belief.tables.causes
+            tells = tuple(
+                c
+                for c in ranked
+                if any(
+                    max(abs(math.log(a / b)) for a, b in zip(rows[places.index(c)], rows[places.index(d)])) > 1.0
+                    for d in ranked
+                    if d != c
+                )
+            )
+            found.append((PlannedStep(remedy.id, (), 0.0, remedy.minutes, False, tells), gain))
+    found.sort(key=lambda item: (-item[1] / item[0].minutes, item[0].remedy))
+    return found[:limit]
+
+
+def plans(
+    belief: Belief, kb: KnowledgeBase, tried: Mapping[str, bool] | None = None
+) -> tuple[list[PlannedStep], list[PlannedStep]]:
+    """(fastest, diagnostic): fixes by success per minute, with an experiment where it saves more than it costs; and
+    the plan that tells which cause it was, experiments first, one fix at a time.
+    """
+    fixes = fix_plan(belief, kb, tried)
+    tests = experiments(belief, kb)
+    fastest = list(fixes)
+    if tests and fixes:
+        step, gain = tests[0]
+        expected = _expected_minutes(fixes)
+        # An experiment of g bits leaves about 2^-g of the fixes to be tried: it goes first if that saves its minutes.
+        if step.minutes < expected * (1.0 - 2.0**-gain) - fixes[0].minutes * fixes[0].success:
+            fastest.insert(0, step)
+        elif fixes[0].success < 0.6:
+            fastest.insert(min(1, len(fixes)), step)
+    diagnostic = [step for step, _ in tests] + [step for step in fixes if not step.masks]
+    return fastest[:MAX_STEPS], diagnostic[:MAX_STEPS]
+
+
+def _expected_minutes(steps: Sequence[PlannedStep]) -> float:
+    """Expected minutes until cured or the plan is exhausted."""
+    total, alive = 0.0, 1.0
+    for step in steps:
+        total += alive * step.minutes
+        alive *= 1.0 - step.success
+    return total

@@ -1,0 +1,125 @@
+"""The knowledge base as numbers: P(state | cause) for every observation and cause; fault sets with their priors.
+
+See `docs/model.md` for the formulas. Nothing here depends on evidence, so it is computed once per knowledge base.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nandoctor.kb.model import KnowledgeBase, Observation
+
+NONE_OF_THESE = "none-of-these"
+NONE_PRIOR = 0.02  # "uncommon": a fault this knowledge base does not describe, next to causes that add up to about one
+PAIR_FACTOR = 0.5  # two faults at once, against independence: most runs that come for help hold one
+UNSAID_FLOOR = 0.02  # mass kept for the states a cause does not name, so that none of them is impossible
+
+Distribution = tuple[float, ...]
+
+
+class FaultSet(NamedTuple):
+    """Indices into `Tables.causes`: one (a fault, healthy, benign, none of these) or two faults."""
+
+    members: tuple[int, ...]
+    log_prior: float
+
+
+class Tables(NamedTuple):
+    """`causes`: ids, `none-of-these` last; `rows[observation][cause index]`: distribution over its states."""
+
+    causes: tuple[str, ...]
+    faults: frozenset[str]
+    sets: tuple[FaultSet, ...]
+    rows: dict[str, tuple[Distribution, ...]]
+    states: dict[str, tuple[str, ...]]
+    normal: dict[str, int]
+    of_setup: dict[str, bool]
+    group: dict[str, str]
+    priors: tuple[float, ...]
+
+
+def distribution(observation: Observation, stated: dict[str, float]) -> Distribution:
+    """P(state | cause), in the observation's order of states.
+
+    What the cause leaves unsaid is shared out in proportion to the observation's own background. Stated numbers that
+    leave less than `UNSAID_FLOOR` for the others are scaled down to leave that much; if every state is stated, they
+    are normalised.
+    """
+    background = {state.id: state.background for state in observation.states}
+    unsaid = [state for state in background if state not in stated]
+    total = sum(stated.values())
+    if not unsaid:
+        return tuple(stated[state] / total for state in background)
+    rest = 1.0 - total
+    scale = 1.0
+    if rest < UNSAID_FLOOR:
+        rest = UNSAID_FLOOR
+        scale = (1.0 - rest) / total
+    shared = sum(background[state] for state in unsaid)
+    return tuple(
+        stated[state] * scale if state in stated else rest * background[state] / shared for state in background
+    )
+
+
+def build_tables(kb: KnowledgeBase) -> Tables:
+    """The tables of a knowledge base. Raises KeyError on links to unknown ids; `kb.check` reports those first."""
+    causes = (*kb.causes, NONE_OF_THESE)
+    stated: dict[str, dict[str, dict[str, float]]] = {cause: {} for cause in causes}
+    for cause in kb.causes.values():
+        for link in cause.shows:
+            stated[cause.id].setdefault(link.observation, {})[link.state] = link.probability
+    rows = {}
+    for observation in kb.observations.values():
+        total = sum(state.background for state in observation.states)
+        plain = tuple(state.background / total for state in observation.states)
+        rows[observation.id] = tuple(
+            distribution(observation, said) if (said := stated[cause].get(observation.id)) else plain
+            for cause in causes
+        )
+    faults = frozenset(cause.id for cause in kb.causes.values() if cause.fault)
+    priors = (*(cause.prior_probability for cause in kb.causes.values()), NONE_PRIOR)
+    return Tables(
+        causes=causes,
+        faults=faults,
+        sets=fault_sets(causes, faults, priors),
+        rows=rows,
+        states={o.id: tuple(s.id for s in o.states) for o in kb.observations.values()},
+        normal={o.id: [s.id for s in o.states].index(o.normal) for o in kb.observations.values()},
+        of_setup={o.id: o.of_setup for o in kb.observations.values()},
+        group={o.id: o.group for o in kb.observations.values() if o.group},
+        priors=priors,
+    )
+
+
+def fault_sets(causes: Sequence[str], faults: frozenset[str], priors: Sequence[float]) -> tuple[FaultSet, ...]:
+    """Every single hypothesis, and every pair of faults with `PAIR_FACTOR` times the product of their priors."""
+    singles = [FaultSet((i,), math.log(priors[i])) for i in range(len(causes))]
+    fault_indices = [i for i, cause in enumerate(causes) if cause in faults]
+    pairs = [
+        FaultSet((a, b), math.log(PAIR_FACTOR * priors[a] * priors[b]))
+        for n, a in enumerate(fault_indices)
+        for b in fault_indices[n + 1 :]
+    ]
+    return (*singles, *pairs)
+
+
+def joined(first: Distribution, second: Distribution, background: Distribution, normal: int) -> Distribution:
+    """P(state | both faults) of a set-up observation: noisy-OR per abnormal state, the rest is the normal state.
+
+    With the background b as the leak that both rows contain, an abnormal state is shown with 1 - (1-p)(1-q)/(1-b), and
+    never less than the larger of p and q. Where different abnormal states together exceed what is left, they are scaled
+    so that the normal state keeps the product of both normal shares.
+    """
+    shown = [
+        0.0 if state == normal else max(p, q, 1.0 - (1.0 - p) * (1.0 - q) / (1.0 - b))
+        for state, (p, q, b) in enumerate(zip(first, second, background))
+    ]
+    floor = first[normal] * second[normal]
+    total = math.fsum(shown)
+    if total > 1.0 - floor:
+        shown = [value * (1.0 - floor) / total for value in shown]
+        total = 1.0 - floor
+    shown[normal] = 1.0 - total
+    return tuple(shown)
