@@ -1,0 +1,470 @@
+"""Protobuf text format without a schema: every field with its place, every byte of the text kept.
+
+The published format (protobuf.dev, "Text Format Language Specification") and what real Caffe files hold: `{}` and `<>`,
+optional colon before a message, lists, optional `,` and `;`, adjacent strings, `#` comments, hexadecimal and octal
+numbers, a trailing `f`, inf and nan, `[extension.names]`. Like Netron it knows no field names: unknown fields are kept
+and enum names stay text. The tree only points into the text, so printing it gives back the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import NamedTuple, TypeVar, overload
+
+import msgspec
+
+from nandoctor.errors import TextFormatError
+from nandoctor.source import LineIndex, Location, printable, snippet
+
+# protobuf's own limit of nesting; a Caffe net needs 4, an unrolled one no more.
+MAX_DEPTH = 100
+# The largest nets (ResNet-1001) have about 50,000 fields. More are weights written as text; bounds time and memory.
+MAX_FIELDS = 500_000
+
+_T = TypeVar("_T")
+
+
+class Enum(str):
+    """A bare identifier as a value, e.g. TRAIN. Equal to the same text as a string."""
+
+    __slots__ = ()
+
+
+class Message(msgspec.Struct, eq=False):
+    """The fields between two braces (or the whole file). `start` and `end` are the offsets of the text between them."""
+
+    fields: list[Field]
+    start: int
+    end: int
+
+    def field(self, path: str) -> Field | None:
+        """The first field at a dotted path; only first matches are followed on the way. A shorter path is faster."""
+        head, _, rest = path.partition(".")
+        for field in self.fields:
+            if field.name == head:
+                if not rest:
+                    return field
+                if isinstance(field.value, Message):
+                    found = field.value.field(rest)
+                    if found is not None:
+                        return found
+        return None
+
+    @overload
+    def get(self, path: str) -> Value | None: ...
+    @overload
+    def get(self, path: str, default: _T) -> Value | _T: ...
+    def get(self, path: str, default: object = None) -> object:
+        """The value of the first field at a dotted path, `default` if there is none."""
+        found = self.field(path)
+        return default if found is None else found.value
+
+    def all(self, path: str) -> list[Value]:
+        """The values of every field at a dotted path, in file order."""
+        return [field.value for field in self.every(path)]
+
+    def every(self, path: str) -> list[Field]:
+        """Every field at a dotted path, in file order; all matches are followed on the way."""
+        head, _, rest = path.partition(".")
+        if not rest:
+            return [field for field in self.fields if field.name == head]
+        found: list[Field] = []
+        for field in self.fields:
+            if field.name == head and isinstance(field.value, Message):
+                found += field.value.every(rest)
+        return found
+
+
+class Field(msgspec.Struct, eq=False):
+    """A field and its place. All offsets are 0-based characters of the text.
+
+    start: of the name. value_start, value_end: of the value (of one element, if it stands in a list).
+    end: behind the whole field, list bracket included, separator not. after: behind its `,` or `;`, else equal to end.
+    """
+
+    name: str
+    value: Value
+    start: int
+    value_start: int
+    value_end: int
+    end: int
+    after: int
+
+    @property
+    def in_list(self) -> bool:
+        """Whether the value is an element of a `[...]` list."""
+        return self.end != self.value_end
+
+
+Value = Message | str | Enum | int | float | bool
+
+
+class Document(msgspec.Struct, eq=False, dict=True):
+    """A text and its tree. `error`: what stopped a `partial` reading; the tree holds what came before it."""
+
+    text: str
+    file: str
+    root: Message
+    first_line: int = 1
+    error: TextFormatError | None = None
+
+    @cached_property
+    def _lines(self) -> LineIndex:
+        return LineIndex(self.text)
+
+    def location(self, offset: int) -> Location:
+        """File, line and column of an offset; the line counts from `first_line`."""
+        line, column = self._lines.line_column(offset)
+        return Location(self.file, line + self.first_line - 1, column)
+
+    def source(self) -> str:
+        """The text, rebuilt from the tree and what lies between its fields: byte for byte what was read."""
+        parts: list[str] = []
+        _write(self.text, self.root, 0, len(self.text), parts)
+        return "".join(parts)
+
+
+def _write(text: str, message: Message, start: int, end: int, parts: list[str]) -> None:
+    at = start
+    for field in message.fields:
+        if isinstance(field.value, Message):
+            parts.append(text[at : field.value_start])
+            _write(text, field.value, field.value_start, field.value_end, parts)
+            at = field.value_end
+        else:
+            parts.append(text[at : field.value_start])
+            parts.append(text[field.value_start : field.value_end])
+            at = field.value_end
+    parts.append(text[at:end])
+
+
+# White space and comments. Python's \s also takes the no-break spaces of pasted text; \ufeff is a byte order mark.
+_SKIP = r"[\s\ufeff]*+(?:\#[^\r\n]*+[\s\ufeff]*+)*+"
+_QUOTED = r"""(?:"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+')"""
+_NUMBER = r"(?:0[xX][0-9a-fA-F]++|(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)[fFuUlL]?(?![\w.])"
+# The beginning of a field, or the end of a message: 1 name, 2 extension name, 3 colon (may be empty);
+# 4 closing bracket, 5 its separator; 6 end of the text.
+_HEAD = re.compile(
+    rf"{_SKIP}(?:(?:([A-Za-z_][A-Za-z0-9_]*+)|(\[[\w\s./%-]*+\])){_SKIP}(:?){_SKIP}|([}}>])(?:{_SKIP}([,;]))?|(\Z))"
+)
+# A value: 1 opening bracket, 2 word, 3 number, 4 string, 5 list, 6 minus with a word, or apart from its number;
+# 7 the separator behind it.
+_VALUE = re.compile(
+    rf"([{{<])|(?:([A-Za-z_][A-Za-z0-9_]*+)|(-?{_NUMBER})|({_QUOTED})|(\[)|(-{_SKIP}(?:[A-Za-z_][A-Za-z0-9_]*+|{_NUMBER})))"
+    rf"(?:{_SKIP}([,;]))?"
+)
+_OPEN, _WORD, _PLAIN, _STRING, _LIST, _SIGNED, _SEPARATED = range(1, 8)
+_MORE_STRING = re.compile(rf"{_SKIP}({_QUOTED})")
+_SEPARATOR = re.compile(rf"{_SKIP}([,;])")
+_LIST_END = re.compile(rf"{_SKIP}\]")
+_LIST_NEXT = re.compile(rf"{_SKIP}([,\]])")
+_SPACE = re.compile(_SKIP)
+_ESCAPE = re.compile(
+    rb"\\(?:([abfnrtv\\'\"?])|[xX]([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
+)
+_SIMPLE = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
+_LUMP = re.compile(r"[\w.+-]+")
+_NONFINITE = {"inf": float("inf"), "infinity": float("inf"), "nan": float("nan")}
+_CLOSER = {"{": "}", "<": ">"}
+# From a Chinese or Korean keyboard, or out of a document; Caffe refuses them.
+_LOOKALIKES = {"：": ":", "｛": "{", "｝": "}", "，": ",", "；": ";", "＃": "#"} | dict.fromkeys("“”„‘’＂＇", '"')
+
+
+def parse(text: str, file: str = "<text>", first_line: int = 1, partial: bool = False) -> Document:
+    """Reads a text in protobuf text format.
+
+    Args:
+        text: the decoded text.
+        file: the name to show in locations.
+        first_line: 1-based line of the text's first line in `file` (a dump inside a log).
+        partial: at the first error, close what is open and return the tree so far, with the error in `Document.error`.
+            For dumps that glog has cut at 30,000 characters.
+
+    Raises:
+        TextFormatError: with location and caret; also for more than MAX_DEPTH levels or MAX_FIELDS fields.
+    """
+    document = Document(text, file, Message([], 0, len(text)), first_line)
+    reader = _Reader(document)
+    try:
+        reader.read()
+    except TextFormatError as error:
+        if not partial:
+            raise
+        reader.abandon()
+        document.error = error
+    return document
+
+
+class _Open(NamedTuple):
+    """A message being read: its own field, what closes it, and for a list element where the list's fields begin."""
+
+    message: Message
+    field: Field | None
+    closer: str
+    list_from: int = -1
+
+
+class _Reader:
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.text = document.text
+        self.stack = [_Open(document.root, None, "")]
+        self.left = MAX_FIELDS
+
+    def read(self) -> None:
+        text, stack = self.text, self.stack
+        head_match, value_match = _HEAD.match, _VALUE.match
+        fields = stack[0].message.fields
+        pos = 0
+        while True:
+            head = head_match(text, pos)
+            if head is None:
+                raise self.no_field(pos)
+            name, extension, colon, closer, _, _ = head.groups()
+            pos = head.end()
+            if closer:
+                pos = self.close(head)
+                fields = stack[-1].message.fields
+                continue
+            if name:
+                at = head.start(1)
+            elif extension:
+                at = head.start(2)
+                name = "".join(extension.split())
+            elif len(stack) > 1:
+                raise self.unclosed()
+            else:
+                return
+            value = value_match(text, pos)
+            self.left -= 1
+            if value is None or self.left < 0:
+                raise self.no_value(at, pos, name, colon)
+            if value.lastindex == _OPEN:
+                pos = self.open(name, at, pos)
+                fields = stack[-1].message.fields
+            elif value[_LIST]:
+                pos = self.read_list(name, at, value.end(_LIST))
+                fields = stack[-1].message.fields
+            elif colon:
+                read, end, after = self.scalar(value)
+                fields.append(Field(name, read, at, pos, end, end, after))
+                pos = after
+            else:
+                raise self.no_value(at, pos, name, colon)
+
+    def open(self, name: str, at: int, pos: int, list_from: int = -1) -> int:
+        """Begins a message at its bracket; returns the offset behind it."""
+        if len(self.stack) > MAX_DEPTH:
+            raise self.error(f"messages nested deeper than {MAX_DEPTH} levels", pos)
+        message = Message([], pos + 1, -1)
+        field = Field(name, message, at, pos, -1, -1, -1)
+        self.stack[-1].message.fields.append(field)
+        self.stack.append(_Open(message, field, _CLOSER[self.text[pos]], list_from))
+        return pos + 1
+
+    def close(self, head: re.Match[str]) -> int:
+        """Ends the innermost message at a matched bracket; returns where to go on."""
+        message, field, closer, list_from = self.stack[-1]
+        at = head.start(4)
+        if head[4] != closer or field is None:
+            raise self.wrong_bracket(at, head[4], field)
+        self.stack.pop()
+        message.end = at
+        field.value_end = field.end = at + 1
+        field.after = head.end()
+        if list_from < 0:
+            return head.end()
+        return self.list_rest(field.name, field.start, at + 1, list_from)
+
+    def abandon(self) -> None:
+        """Ends every open message at the end of the text."""
+        for message, field, _, _ in self.stack[1:]:
+            message.end = len(self.text)
+            if field is not None:
+                field.value_end = field.end = field.after = message.end
+
+    def read_list(self, name: str, at: int, pos: int) -> int:
+        """Reads `[...]` from behind its bracket, up to the first message in it, or to its end."""
+        empty = _LIST_END.match(self.text, pos)
+        if empty is not None:
+            separator = _SEPARATOR.match(self.text, empty.end())
+            return (separator or empty).end()
+        return self.list_element(name, at, pos, len(self.stack[-1].message.fields))
+
+    def list_element(self, name: str, at: int, pos: int, list_from: int) -> int:
+        pos = self.skip(pos)
+        value = _VALUE.match(self.text, pos)
+        self.left -= 1
+        if value is None or value[_LIST] or self.left < 0:
+            raise self.no_value(at, pos, name, ":")
+        if value.lastindex == _OPEN:
+            return self.open(name, at, pos, list_from)
+        read, end, _ = self.scalar(value)
+        self.stack[-1].message.fields.append(Field(name, read, at, pos, end, end, end))
+        return self.list_rest(name, at, end, list_from)
+
+    def list_rest(self, name: str, at: int, pos: int, list_from: int) -> int:
+        """Goes on behind an element of a list."""
+        fields = self.stack[-1].message.fields
+        while True:
+            following = _LIST_NEXT.match(self.text, pos)
+            if following is None:
+                raise self.expected("',' or ']' in the list", pos)
+            pos = following.end()
+            if following[1] == "]":
+                separator = _SEPARATOR.match(self.text, pos)
+                after = separator.end() if separator else pos
+                for field in fields[list_from:]:
+                    field.end, field.after = pos, after
+                return after
+            pos = self.skip(pos)
+            value = _VALUE.match(self.text, pos)
+            self.left -= 1
+            if value is None or value[_LIST] or self.left < 0:
+                raise self.no_value(at, pos, name, ":")
+            if value.lastindex == _OPEN:
+                return self.open(name, at, pos, list_from)
+            read, end, _ = self.scalar(value)
+            fields.append(Field(name, read, at, pos, end, end, end))
+            pos = end
+
+    def scalar(self, value: re.Match[str]) -> tuple[Value, int, int]:
+        """The value of a match, where it ends, and where its separator ends."""
+        _, word, number, string, _, signed, _ = value.groups()
+        if word:
+            read: Value = _word(word)
+            return read, value.end(_WORD), value.end()
+        if number:
+            return self.number(number, value.start(_PLAIN)), value.end(_PLAIN), value.end()
+        if signed:
+            rest = signed[self.skip_in(signed) :]
+            at = value.start(_SIGNED)
+            if rest.lower() in _NONFINITE:
+                return -_NONFINITE[rest.lower()], value.end(_SIGNED), value.end()
+            if not (rest[0].isdigit() or rest[0] == "."):
+                raise self.expected("a number after '-'", at + len(signed) - len(rest))
+            return self.number("-" + rest, at), value.end(_SIGNED), value.end()
+        end, after = value.end(_STRING), value.end()
+        read = _unescaped(string)
+        if after == end:
+            more = _MORE_STRING.match(self.text, end)
+            if more is not None:
+                pieces = [read]
+                while more is not None:
+                    pieces.append(_unescaped(more[1]))
+                    end = more.end()
+                    more = _MORE_STRING.match(self.text, end)
+                read = "".join(pieces)
+                separator = _SEPARATOR.match(self.text, end)
+                after = separator.end() if separator else end
+        return read, end, after
+
+    def number(self, lump: str, at: int) -> int | float:
+        read = _number(lump)
+        if read is None:
+            raise self.error(f"'{lump[:40]}' is not a number: a leading 0 means octal", at)
+        return read
+
+    def skip(self, pos: int) -> int:
+        match = _SPACE.match(self.text, pos)
+        return match.end() if match else pos
+
+    @staticmethod
+    def skip_in(signed: str) -> int:
+        match = _SPACE.match(signed, 1)
+        return match.end() if match else 1
+
+    # --- errors: what was expected, what stands there, and the caret
+
+    def error(self, message: str, at: int) -> TextFormatError:
+        location = self.document.location(at)
+        line_start = at - location.column + 1
+        line_end = next((i for i in range(at, min(at + 200, len(self.text))) if self.text[i] in "\r\n"), at + 200)
+        line = self.text[max(line_start, at - 200) : line_end]
+        return TextFormatError(f"{message}\n{snippet(line, at - max(line_start, at - 200) + 1)}", location)
+
+    def expected(self, what: str, pos: int) -> TextFormatError:
+        pos = self.skip(pos)
+        char = self.text[pos : pos + 1]
+        if not char:
+            return self.error(f"expected {what}, but the file ends", pos)
+        if char in "\"'":
+            return self.error("the string is not closed on its line", pos)
+        lump = _LUMP.match(self.text, pos)
+        shown = lump[0][:40] if lump else printable(char)
+        hint = f" (Caffe needs the plain {_LOOKALIKES[char]})" if char in _LOOKALIKES else ""
+        return self.error(f"expected {what}, found {shown}{hint}", pos)
+
+    def no_field(self, pos: int) -> TextFormatError:
+        return self.expected("a field name" + (" or '}'" if len(self.stack) > 1 else ""), pos)
+
+    def no_value(self, at: int, pos: int, name: str, colon: str) -> TextFormatError:
+        if self.left < 0:
+            return self.error(f"more than {MAX_FIELDS:,} fields; weights written as text are not read", at)
+        name = printable(name[:40])
+        if not colon:
+            return self.expected(f"':' or '{{' after {name}", pos)
+        return self.expected(f"a value for {name}", pos)
+
+    def unclosed(self) -> TextFormatError:
+        message, field, closer, _ = self.stack[-1]
+        name = printable(field.name[:40]) if field is not None else ""
+        return self.error(f"{name} is opened here and never closed with {closer}", message.start - 1)
+
+    def wrong_bracket(self, at: int, bracket: str, field: Field | None) -> TextFormatError:
+        if field is None:
+            return self.error(f"{bracket} closes nothing", at)
+        opened = self.document.location(field.value_start)
+        return self.error(
+            f"{bracket} does not close the {self.text[field.value_start]} of {printable(field.name[:40])}"
+            f" in line {opened.line}",
+            at,
+        )
+
+
+def _word(word: str) -> Value:
+    if word == "true":
+        return True
+    if word == "false":
+        return False
+    lower = word.lower()
+    return _NONFINITE[lower] if lower in _NONFINITE else Enum(word)
+
+
+def _number(lump: str) -> int | float | None:
+    """The number a literal means; None for a malformed one (08). Integers beyond 64 bits become floats."""
+    digits = lump.lstrip("-")
+    sign = -1 if lump[0] == "-" else 1
+    try:
+        if digits[:2] in ("0x", "0X"):
+            whole = int(digits[2:].rstrip("uUlL"), 16)
+        else:
+            digits = digits.rstrip("fFuUlL")
+            if not digits.isdigit():
+                return sign * float(digits)
+            if len(digits) > 20:
+                return sign * float(digits)
+            whole = int(digits, 8 if digits[0] == "0" else 10)
+    except ValueError:
+        return None
+    return sign * (whole if whole < 1 << 64 else float(whole))
+
+
+def _unescaped(literal: str) -> str:
+    """The text between the quotes. Escapes are bytes (UTF-8); an unknown one stays as it is, as in `D:\\data`."""
+    body = literal[1:-1]
+    if "\\" not in body:
+        return body
+    raw = _ESCAPE.sub(_escape, body.encode("utf-8", "surrogatepass"))
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    if match[1]:
+        char = match[1][0]
+        return bytes((_SIMPLE.get(char, char),))
+    if match[2] or match[3]:
+        return bytes(((int(match[2], 16) if match[2] else int(match[3], 8)) & 0xFF,))
+    point = int(match[4] or match[5], 16)
+    return chr(point).encode("utf-8", "surrogatepass") if point <= 0x10FFFF else match[0]
