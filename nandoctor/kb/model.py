@@ -288,6 +288,7 @@ class Check(_Struct, frozen=True):
     clear: str = ""  # state of the observation when the check ran and did not fire ("" = says nothing)
     causes: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
+    remedies: tuple[Id, ...] = ()  # the remedies that `edits` carry out on this very finding
     loader: str = ""  # real Caffe refuses this: the loader's message
     samples: tuple[CheckSample, ...] = ()
     checklist: tuple[int, ...] = ()

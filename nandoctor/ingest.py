@@ -1,0 +1,286 @@
+"""Files in, facts and evidence out: which file is what, the log's own dumps, and everything the files answer.
+
+Reading is separate from weighing, so that a consultation can undo an answer without reading a file again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from nandoctor.diagnosis import CouldNotCheck, Evidence, Finding
+from nandoctor.errors import NandoctorError, UnreadableError
+from nandoctor.kb.model import Edit, KnowledgeBase
+from nandoctor.readers.caffe import Net, Solver, kind_of, read_net, read_solver
+from nandoctor.readers.facts import Embedded, Run
+from nandoctor.readers.textproto import parse
+from nandoctor.source import printable
+
+Progress = Callable[[int, int], None]
+MAX_PROTOTXT = 64 << 20  # bytes; a net text beyond this is no net
+
+
+class Ingested(msgspec.Struct, frozen=True):
+    """What the files hold. `errors` are inputs that could not be used; the rest is still reported."""
+
+    run: Run | None = None
+    net: Net | None = None
+    solver: Solver | None = None
+    net_in_log: bool = False  # the net comes from the log's own dump: there is no file to patch
+    solver_in_log: bool = False
+    evidence: tuple[Evidence, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    could_not_check: tuple[CouldNotCheck, ...] = ()
+    check_edits: dict[str, tuple[Edit, ...]] = {}
+    errors: tuple[NandoctorError, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """What the owner handed over. Paths as given; `-` is standard input; `texts` are pasted pieces (name, text)."""
+
+    run_dir: str = ""
+    logs: tuple[str, ...] = ()
+    net: str = ""
+    solver: str = ""
+    dialect: str = ""
+    input_shapes: dict[str, tuple[int, ...]] = {}
+    texts: tuple[tuple[str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.run_dir or self.logs or self.net or self.solver or self.texts)
+
+
+def ingest(kb: KnowledgeBase, inputs: Inputs, progress: Progress | None = None) -> Ingested:
+    """Reads all inputs and derives every piece of evidence they hold. Never raises for a bad input: see `errors`."""
+    reading = _Reading(kb, inputs, progress)
+    reading.read()
+    run, net, solver = reading.run, reading.net, reading.solver
+    if run is None and net is None and solver is None:
+        return Ingested(errors=tuple(reading.errors), notes=tuple(reading.notes))
+    from nandoctor.checks import run_checks
+    from nandoctor.detectors import observe
+
+    seen, unchecked = observe(kb, run, net, solver)
+    checked = run_checks(kb, net=net, solver=solver, run=run, input_shapes=inputs.input_shapes or None)
+    settled = {item.observation for item in (*seen, *checked.evidence)}
+    open_questions = {
+        item.observation: item for item in (*checked.could_not_check, *unchecked) if item.observation not in settled
+    }
+    return Ingested(
+        run=run,
+        net=net,
+        solver=solver,
+        net_in_log=reading.net_in_log,
+        solver_in_log=reading.solver_in_log,
+        evidence=(*seen, *checked.evidence),
+        findings=checked.findings,
+        could_not_check=tuple(open_questions.values()),
+        check_edits=checked.edits,
+        errors=tuple(reading.errors),
+        notes=tuple(reading.notes),
+    )
+
+
+class _Reading:
+    """One pass over the inputs; collects errors instead of stopping at the first."""
+
+    def __init__(self, kb: KnowledgeBase, inputs: Inputs, progress: Progress | None) -> None:
+        self.kb = kb
+        self.inputs = inputs
+        self.progress = progress
+        self.run: Run | None = None
+        self.net: Net | None = None
+        self.solver: Solver | None = None
+        self.net_in_log = self.solver_in_log = False
+        self.errors: list[NandoctorError] = []
+        self.notes: list[str] = []
+
+    def read(self) -> None:
+        logs, net, solver = self._sorted_files()
+        if solver:
+            self._prototxt(solver, "solver")
+        if net:
+            self._prototxt(net, "net")
+        if self.solver is not None and self.net is None and not net:
+            self._net_of_solver()
+        if logs:
+            self._log(logs)
+        for name, text in self.inputs.texts:
+            self._text(name, text)
+        if self.run is not None:
+            self._dumps(self.run)
+
+    def _sorted_files(self) -> tuple[list[str], str, str]:
+        """Every path by what it holds, whatever option it came with."""
+        from nandoctor.readers.sniff import find_files, sniff
+
+        logs, net, solver = list(self.inputs.logs), self.inputs.net, self.inputs.solver
+        if self.inputs.run_dir:
+            path = Path(self.inputs.run_dir)
+            if path.is_dir():
+                found = find_files(path)
+                logs = [*found.get("log", []), *found.get("metrics", []), *logs]
+                net = net or next(iter(found.get("net", [])), "")
+                solver = solver or next(iter(found.get("solver", [])), "")
+                if not (logs or net or solver):
+                    self.errors.append(UnreadableError(f"{self.inputs.run_dir}: no log, net or solver in this folder"))
+            else:
+                logs.insert(0, self.inputs.run_dir)
+        kept = []
+        for log in logs:
+            if log != "-" and Path(log).is_file() and sniff(log) == "prototxt":
+                net, solver = self._swapped(log, net, solver)
+            else:
+                kept.append(log)
+        for name in ("net", "solver"):
+            value = net if name == "net" else solver
+            if value and Path(value).is_file() and sniff(value) in ("log", "compressed log", "metrics"):
+                self.notes.append(f"{printable(value)} was given as {name} but is a log; read as such")
+                kept.append(value)
+                if name == "net":
+                    net = ""
+                else:
+                    solver = ""
+        return kept, net, solver
+
+    def _swapped(self, path: str, net: str, solver: str) -> tuple[str, str]:
+        kind = self._kind(path)
+        self.notes.append(f"{printable(path)} was given as a log but is a {kind} file; read as such")
+        return (net, path) if kind == "solver" else (path, solver)
+
+    def _kind(self, path: str) -> str:
+        try:
+            return kind_of(parse(_read_text(path), path))
+        except NandoctorError:
+            return "net"
+
+    def _prototxt(self, path: str, expected: str) -> None:
+        try:
+            document = parse(_read_text(path), path)
+            kind = kind_of(document)
+            if kind == "unknown":
+                raise UnreadableError(f"{printable(path)} is neither a Caffe net nor a solver")
+            if kind != expected:
+                self.notes.append(f"{printable(path)} was given as {expected} but is a {kind}; read as such")
+            if kind == "solver" and self.solver is None:
+                self.solver = read_solver(document)
+            elif kind == "net" and self.net is None:
+                self.net = read_net(document)
+        except NandoctorError as exc:
+            self.errors.append(exc)
+
+    def _net_of_solver(self) -> None:
+        assert self.solver is not None
+        named = self.solver.net_path
+        if not named:
+            return
+        here = Path(self.solver.file).parent
+        for candidate in (here / named, here / Path(named).name, Path(named)):
+            if candidate.is_file():
+                self._prototxt(str(candidate), "net")
+                return
+        self.notes.append(f"the solver's net {printable(named)} was not found beside it")
+
+    def _log(self, logs: Sequence[str]) -> None:
+        from nandoctor.readers.log import read_run
+
+        usable = []
+        for log in logs:
+            if log != "-" and not Path(log).exists():
+                self.errors.append(UnreadableError(f"{printable(log)}: no such file"))
+            else:
+                usable.append(log)
+        if not usable:
+            return
+        try:
+            self.run = read_run(usable, self.kb, dialect=self.inputs.dialect, progress=self.progress)
+        except NandoctorError as exc:
+            if len(usable) == 1:
+                self.errors.append(exc)
+                return
+            self._log_each(usable)
+        if self.run is not None:
+            self.notes += self.run.notes
+
+    def _log_each(self, logs: Sequence[str]) -> None:
+        """Several files of which at least one cannot be read: keep those that can."""
+        from nandoctor.readers.log import read_run
+
+        good = []
+        for log in logs:
+            try:
+                read_run([log], self.kb, dialect=self.inputs.dialect)
+                good.append(log)
+            except NandoctorError as exc:
+                self.errors.append(exc)
+        if good:
+            self.run = read_run(good, self.kb, dialect=self.inputs.dialect, progress=self.progress)
+
+    def _text(self, name: str, text: str) -> None:
+        from nandoctor.readers.log import read_text
+
+        try:
+            document = parse(text, name)
+            kind = kind_of(document)
+        except NandoctorError:
+            kind = "unknown"
+        if kind == "solver" and self.solver is None:
+            self.solver = read_solver(document)
+        elif kind == "net" and self.net is None:
+            self.net = read_net(document)
+        elif self.run is None:
+            try:
+                self.run = read_text(text, name, self.kb)
+            except NandoctorError as exc:
+                self.errors.append(exc)
+
+    def _dumps(self, run: Run) -> None:
+        """The log's own dump of solver and net stand in for files that were not given."""
+        if self.solver is None and run.solver_text is not None:
+            document = self._embedded(run.solver_text)
+            if document is not None and kind_of(document) == "solver":
+                self.solver, self.solver_in_log = read_solver(document), True
+        if self.net is None:
+            dump = next((t for t in run.net_texts if t.phase == "TRAIN"), next(iter(run.net_texts), None))
+            document = self._embedded(dump) if dump else None
+            if document is not None and kind_of(document) == "net":
+                self.net, self.net_in_log = read_net(document), True
+
+    def _embedded(self, dump: Embedded):  # type: ignore[no-untyped-def]
+        try:
+            return parse(dump.text, dump.file, dump.line)
+        except NandoctorError:
+            return None  # cut or interleaved dumps are common; nothing is lost that the owner gave
+
+
+def _read_text(path: str) -> str:
+    """The text of a prototxt file, whatever its encoding.
+
+    Raises:
+        UnreadableError: missing, a directory, empty, binary, or beyond `MAX_PROTOTXT`.
+    """
+    try:
+        size = Path(path).stat().st_size
+        if size > MAX_PROTOTXT:
+            raise UnreadableError(f"{printable(path)}: {size >> 20} MB is too large for a net or solver")
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UnreadableError(f"{printable(path)}: no such file") from None
+    except IsADirectoryError:
+        raise UnreadableError(f"{printable(path)} is a folder, not a file") from None
+    except OSError as exc:
+        raise UnreadableError(f"{printable(path)}: {exc.strerror}") from None
+    if not data.strip():
+        raise UnreadableError(f"{printable(path)} is empty")
+    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    if b"\0" in data[:4096]:
+        raise UnreadableError(f"{printable(path)} is binary, not a prototxt (a .caffemodel?)")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

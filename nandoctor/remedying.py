@@ -1,0 +1,96 @@
+"""Remedies made concrete: the edit of the owner's own file, as a diff with its line, and the snippet of their framework."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nandoctor.diagnosis import FileEdit, Step
+from nandoctor.errors import NandoctorError
+from nandoctor.inference.planning import PlannedStep
+from nandoctor.ingest import Ingested
+from nandoctor.kb.model import Edit, KnowledgeBase, Remedy
+from nandoctor.readers.edits import apply_edits, changed_lines, unified_diff
+from nandoctor.source import Location
+
+# Whose snippet serves where a framework has none of its own.
+FALLBACK = {
+    "lightning": "pytorch",
+    "hf": "pytorch",
+    "detection_toolbox": "pytorch",
+    "llm_trainer": "pytorch",
+    "tensorflow": "keras",
+    "other": "pytorch",
+}
+
+
+def steps(kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep], framework: str) -> tuple[Step, ...]:
+    """The plan's steps with patch and snippet."""
+    out = []
+    for step in planned:
+        remedy = kb.remedies[step.remedy]
+        edits, patch = patch_of(ingested, _edits_of(kb, ingested, remedy))
+        used = snippet_framework(remedy, framework)
+        out.append(
+            Step(
+                id=remedy.id,
+                kind=remedy.kind,
+                cures=step.cures,
+                success=step.success,
+                minutes=step.minutes,
+                masks=step.masks,
+                edits=edits,
+                patch=patch,
+                snippet=remedy.snippets.get(used, ""),
+                snippet_framework=used,
+                tells=step.tells,
+            )
+        )
+    return tuple(out)
+
+
+def snippet_framework(remedy: Remedy, framework: str) -> str:
+    """The framework whose snippet to show: the owner's own, its relative, else PyTorch's if the owner's is unknown."""
+    for candidate in (framework, FALLBACK.get(framework, ""), "" if framework else "pytorch"):
+        if candidate and candidate in remedy.snippets:
+            return candidate
+    return ""
+
+
+def _edits_of(kb: KnowledgeBase, ingested: Ingested, remedy: Remedy) -> list[Edit]:
+    """The edits of the checks that found the very fields this remedy changes; without such findings, its own."""
+    found = [
+        edit
+        for finding in ingested.findings
+        if remedy.id in kb.checks[finding.check].remedies
+        for edit in ingested.check_edits.get(finding.check, ())
+    ]
+    return list(dict.fromkeys(found)) or list(remedy.edits)
+
+
+def patch_of(ingested: Ingested, edits: Sequence[Edit]) -> tuple[tuple[FileEdit, ...], str]:
+    """The edits applied to the owner's files: changed lines with places, and one unified diff.
+
+    Nothing where the file was not given (a dump inside a log cannot be edited), or where the edit does not fit.
+    """
+    shown: list[FileEdit] = []
+    patches = []
+    for name, source, in_log in (
+        ("solver", ingested.solver, ingested.solver_in_log),
+        ("net", ingested.net, ingested.net_in_log),
+    ):
+        wanted = [edit for edit in edits if edit.file == name]
+        if not wanted or source is None or in_log:
+            continue
+        old = source.document.text
+        try:
+            new = apply_edits(source.document, wanted)
+        except NandoctorError:
+            continue
+        if new == old:
+            continue
+        patches.append(unified_diff(source.file, old, new))
+        shown += [
+            FileEdit(Location(source.file, line), tuple(removed), tuple(added))
+            for line, removed, added in changed_lines(old, new)
+        ]
+    return tuple(shown), "".join(patches)
