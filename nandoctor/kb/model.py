@@ -213,7 +213,13 @@ class Sample(_Struct, frozen=True):
 
 
 class LinePattern(_Struct, frozen=True):
-    """A line of a dialect. Named groups of `regex` are quantities (`step`, `epoch`, `loss`, `lr`, ...).
+    """A line of a dialect. Named groups of `regex` are quantities (`loss`, `lr`, `grad_norm`, ...), except these:
+
+    `step`, `steps` (their number), `epoch`, `epochs`, `iter`, `iters` (within an epoch): where the line stands;
+    `name` and `value`: a quantity printed with its name; `weight`: its loss weight; `mean`: its running mean beside it;
+    `pairs`: the part that holds `name value` pairs; `layer`, `blob`, `phase`, `value` and so on, where `records` is set.
+    In `regex` and `pairs`, `{num}` stands for a number as any program prints it (nan.0, -nan(ind), 1.#QNAN, 1E+05),
+    `{open}` for what may stand in front of it (quotes, `tensor(`, `[`), `{name}` for the name of a quantity.
 
     `needs`: a literal the line must hold (cheap test before the regex). `pairs`: a second regex with groups `name` and
     `value`, run over the rest of the line (group `pairs` if there is one). `roles`: name -> role where the common
@@ -226,10 +232,28 @@ class LinePattern(_Struct, frozen=True):
     pairs: str = ""
     roles: dict[str, str] = {}
     carries_step: bool = False  # later lines without a step of their own belong to this one's
+    validation: bool = False  # losses and metrics of this line are of the validation set
+    refreshes: bool = False  # a progress bar: a later line of the same step replaces the reading
+    columns: bool = False  # group `pairs` is the header of a table: its words name the numbers of the lines below it
+    records: Literal["", "reading", "layer", "layer_name", "top", "top_shape", "header"] = "reading"
+
+
+class BlockPattern(_Struct, frozen=True):
+    """A text inside the log, e.g. a dump of the solver: begins after the line `regex`, goes on while `line` matches."""
+
+    id: Id
+    kind: Literal["solver", "net"]
+    regex: str
+    line: str
+    needs: str = ""
 
 
 class EventPattern(_Struct, frozen=True):
-    """A line that means something. `observation`/`state`: what it says to the inference, with `trust`."""
+    """A line that means something. `observation`/`state`: what it says to the inference, with `trust`.
+
+    Named groups become the event's fields. `ends`: the run ends here, and how. `starts_run`: a new run begins (a file
+    may hold several). `resumes`: the run starts from the snapshot named by group `checkpoint`.
+    """
 
     id: Id
     regex: str
@@ -239,6 +263,9 @@ class EventPattern(_Struct, frozen=True):
     trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
     min_count: int = 1
     message: Text | None = None  # for people; {named groups} are filled in
+    ends: Literal["", "complete", "crashed", "stopped"] = ""
+    starts_run: bool = False
+    resumes: bool = False
 
 
 class Dialect(_Struct, frozen=True):
@@ -246,10 +273,12 @@ class Dialect(_Struct, frozen=True):
 
     id: Id
     title: str
-    framework: str  # whose remedies' snippets to show
+    framework: str  # whose remedies' snippets to show; "" says nothing
     lines: tuple[LinePattern, ...] = ()
     events: tuple[EventPattern, ...] = ()
+    blocks: tuple[BlockPattern, ...] = ()
     samples: tuple[Sample, ...] = ()
+    hints: tuple[str, ...] = ()  # literals that betray the framework wherever they stand (`site-packages/torch/`)
     generic: bool = False  # a fallback: other dialects win
     weight: float = 1.0  # in framework recognition
 

@@ -32,6 +32,7 @@ class Reading(NamedTuple):
     step: float | None
     line: int
     value: float
+    file: str = ""  # only where a series goes through several files (rotated parts): the one of this line
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -51,6 +52,11 @@ class Series(msgspec.Struct, frozen=True):
     finite_after_nonfinite: int = 0  # finite readings after the first non-finite one
     weight: float | None = None  # Caffe's `(* 0.3 = ...)` loss weight, if printed
     sign: Literal["", "-"] = ""  # of the first NaN as printed: `-nan` or `nan` (C++ programs; meaningless elsewhere)
+    unit: Literal["", "iteration", "epoch"] = ""  # what `step` counts; iterations within epochs are counted through
+
+    def where(self, reading: Reading) -> Location:
+        """The place of one of its readings."""
+        return Location(reading.file or self.file, reading.line)
 
     def finite(self) -> list[Reading]:
         """The finite readings in file order."""
