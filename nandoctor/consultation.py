@@ -1,4 +1,4 @@
-"""The state of a consultation: what was read, said, answered and tried, as a list of events; everything else is derived.
+"""The state of a consultation: what was read, said, answered and tried, as events; everything else is derived.
 
 Immutable: every step returns a new `Consultation`, so undo is free and any order of answers gives the same result.
 """
@@ -86,7 +86,7 @@ class _Box:
 
 
 class Consultation:
-    """One consultation. See DESIGN: `open`, `answer`, `skip`, `say`, `tried`, `read`, `undo`, `next_question`, `diagnosis`."""
+    """One consultation: `open`, `read`, `say`, `answer`, `skip`, `tried`, `undo`; `next_question`, `diagnosis`."""
 
     def __init__(self, kb: KnowledgeBase, events: tuple[Event, ...] = (), ingested: Ingested | None = None) -> None:
         self.kb = kb
@@ -143,7 +143,7 @@ class Consultation:
         return consultation
 
     def read(self, inputs: Inputs, progress: Progress | None = None) -> Consultation:
-        """Files (or pasted texts) handed over now; added to those read before, a newer net or solver replaces the older."""
+        """Files (or pasted texts) handed over now, added to those read before; a newer net or solver replaces."""
         merged = self._merged(inputs)
         return Consultation(self.kb, (*self.events, Read(merged)), ingest(self.kb, merged, progress))
 

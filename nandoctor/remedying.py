@@ -1,4 +1,4 @@
-"""Remedies made concrete: the edit of the owner's own file, as a diff with its line, and the snippet of their framework."""
+"""Remedies made concrete: the edit of the owner's own file as a diff, the snippet of their framework."""
 
 from __future__ import annotations
 

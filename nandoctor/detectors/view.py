@@ -1,0 +1,133 @@
+"""One run as the detectors see it: which series is the loss, where it becomes non-finite, what came before."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from statistics import median
+
+from nandoctor.diagnosis import Evidence, Note, Origin
+from nandoctor.readers import series as curves
+from nandoctor.readers.caffe import Net, Solver
+from nandoctor.readers.facts import Reading, Run, Series
+from nandoctor.source import Location
+
+
+class View:
+    """The run with everything the detectors share, computed once."""
+
+    def __init__(self, run: Run, net: Net | None = None, solver: Solver | None = None) -> None:
+        self.run = run
+        self.net = net
+        self.solver = solver
+
+    @cached_property
+    def onset(self) -> tuple[Series, Reading] | None:
+        """The first printed non-finite training loss."""
+        return curves.onset(self.run)
+
+    @cached_property
+    def gradient(self) -> Series | None:
+        """The gradient norm, if the log prints one."""
+        return max(self.run.of("grad_norm"), key=lambda s: s.count, default=None)
+
+    @cached_property
+    def hidden_onset(self) -> tuple[Series, Reading] | None:
+        """A NaN that the loss column hides: the loss printed as exactly 0 on the line of a non-finite gradient norm.
+
+        Hugging Face's Trainer replaces a non-finite step loss by the mean of the others; right after a reset that is 0.
+        """
+        gradient = self.gradient
+        if gradient is None or gradient.first_nonfinite is None:
+            return None
+        for series in self.run.of("loss", "loss_running"):
+            for reading in series.readings:
+                if reading.line == gradient.first_nonfinite.line and reading.value == 0.0:
+                    return gradient, gradient.first_nonfinite
+        return None
+
+    @cached_property
+    def start(self) -> tuple[Series, Reading] | None:
+        """The printed onset, or the hidden one if that is earlier."""
+        if self.onset is None:
+            return self.hidden_onset
+        if self.hidden_onset is not None and self.hidden_onset[1].line < self.onset[1].line:
+            return self.hidden_onset
+        return self.onset
+
+    @cached_property
+    def loss(self) -> Series | None:
+        """The raw loss to judge the course by: that of the onset where it is raw, else the main one."""
+        if self.onset is not None:
+            first = self.onset[0]
+            if first.role != "loss_running":
+                total = next((s for s in self.run.of("loss") if s.file == first.file and s.count > 1), None)
+                return total or first
+            raw = [s for s in self.run.of("loss", "loss_part") if s.file == first.file and s.first_nonfinite]
+            return min(raw, key=lambda s: s.first_nonfinite.line if s.first_nonfinite else 0, default=first)
+        return curves.main_loss(self.run)
+
+    @cached_property
+    def before(self) -> list[Reading]:
+        """The finite readings of the loss before the NaN (all of them if there is none)."""
+        if self.loss is None:
+            return []
+        if self.start is None:
+            return self.loss.finite()
+        stop = self.start[1].line
+        same = self.loss.file == self.start[0].file
+        readings = self.loss.before_nonfinite()
+        return [r for r in readings if not same or r.line < stop]
+
+    @cached_property
+    def interval(self) -> float:
+        """Steps between two printed losses (median); 1 if unknown."""
+        if self.loss is None:
+            return 1.0
+        steps = [r.step for r in self.loss.readings if r.step is not None]
+        gaps = [b - a for a, b in zip(steps, steps[1:]) if b > a]
+        return float(median(gaps)) if gaps else 1.0
+
+    @cached_property
+    def approach(self) -> curves.Approach | None:
+        """How the loss came to the NaN."""
+        return curves.approach(self.before)
+
+    @cached_property
+    def epochs_only(self) -> bool:
+        """Whether a printed step is a whole epoch (Keras verbose 2, `epoch 3 | loss`), so that much happens unseen."""
+        return self.loss is not None and getattr(self.loss, "unit", "") == "epoch"
+
+    def seen(
+        self,
+        observation: str,
+        state: str,
+        note: str,
+        *,
+        at: Reading | None = None,
+        series: Series | None = None,
+        where: tuple[Location, ...] = (),
+        trust: float = 0.97,
+        likelihoods: dict[str, float] | None = None,
+        origin: Origin = "log",
+        args: Mapping[str, str | float | int] | None = None,
+        **more: str | float | int,
+    ) -> Evidence:
+        """A piece of evidence with its line and the sentence `seen:<note>`."""
+        if at is not None:
+            file = series.file if series else self.loss.file if self.loss else self.run.files[0]
+            where = (Location(file, at.line), *where)
+        shown: dict[str, str | int | float] = {
+            k: number(v) if isinstance(v, float) else v for k, v in {**(args or {}), **more}.items()
+        }
+        return Evidence(observation, state, origin, where, Note(f"seen:{note}", shown), trust, likelihoods or {})
+
+
+def number(value: float) -> str:
+    """A number for people: at most four significant digits."""
+    if math.isnan(value) or math.isinf(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    return f"{value:.3g}"
