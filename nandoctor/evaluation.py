@@ -275,3 +275,61 @@ def summary(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             for cause, items in sorted(causes.items())
         },
     }
+
+
+def table(results: dict[str, list[Outcome]], form: str, misses: bool = False) -> str:
+    """The figures of each mode as text or JSON."""
+    if form == "json":
+        data = {mode: summary(outcomes) for mode, outcomes in results.items()}
+        if misses:
+            for mode, outcomes in results.items():
+                data[mode]["misses"] = [msgspec.to_builtins(o) for o in outcomes if not o.first]
+        return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+    lines = []
+    for mode, outcomes in results.items():
+        figures = summary(outcomes)
+        lines += [f"{mode}: {figures['cases']} cases", *_figure_lines(figures), ""]
+        lines += ["  cause                              cases  first  among three"]
+        lines += [
+            f"  {cause:<34} {row['cases']:>5}  {row['first']:>5}  {row['among_three']:>11}"
+            for cause, row in figures["per_cause"].items()
+        ]
+        lines += ["", *_confusions(outcomes), ""]
+        if misses:
+            lines += [
+                f"  {o.case}: {' + '.join(o.truth)}, found "
+                + ", ".join(f"{cause} {p:.2f}" for cause, p in o.ranking[:3])
+                for o in outcomes
+                if not o.first
+            ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _figure_lines(figures: dict[str, Any]) -> list[str]:
+    def interval(name: str) -> str:
+        row = figures[name]
+        return f"{row['share']:6.1%}  ({row['low']:.1%} to {row['high']:.1%})"
+
+    rows = [
+        ("right cause first", interval("first")),
+        ("right cause among three", interval("among_three")),
+        ("healthy or benign called faulty", str(len(figures["healthy_called_faulty"]))),
+        ("faults called fine", str(len(figures["faulty_called_fine"]))),
+        ("onset right", f"{figures['onset_right']} of {figures['onset_known']}"),
+        ("Brier score, calibration error", f"{figures['brier']:.3f}, {figures['calibration_error']:.3f}"),
+        ("questions, mean and most", f"{figures['questions_mean']:.2f}, {figures['questions_most']}"),
+        ("seconds, mean and most", f"{figures['seconds_mean']:.3f}, {figures['seconds_most']:.3f}"),
+    ]
+    rows += [("error in " + case, text) for case, text in figures["errors"].items()]
+    return [f"  {label:<34} {value}" for label, value in rows]
+
+
+def _confusions(outcomes: Sequence[Outcome]) -> list[str]:
+    """The most frequent confusions: truth, what came first instead, how often."""
+    pairs: dict[tuple[str, str], int] = {}
+    for outcome in outcomes:
+        if not outcome.first:
+            key = (outcome.truth[0], outcome.ranking[0][0])
+            pairs[key] = pairs.get(key, 0) + 1
+    ordered = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:15]
+    return ["  confused: truth -> came first", *(f"  {n:>3}  {a} -> {b}" for (a, b), n in ordered)] if ordered else []

@@ -9,7 +9,7 @@ from nandoctor.errors import NandoctorError
 from nandoctor.inference.planning import PlannedStep
 from nandoctor.ingest import Ingested
 from nandoctor.kb.model import Edit, KnowledgeBase, Remedy
-from nandoctor.readers.edits import apply_edits, changed_lines, unified_diff
+from nandoctor.readers.edits import apply_edits, changed_lines, unified_diff, write_with_backup
 from nandoctor.source import Location
 
 # Whose snippet serves where a framework has none of its own.
@@ -94,3 +94,23 @@ def patch_of(ingested: Ingested, edits: Sequence[Edit]) -> tuple[tuple[FileEdit,
             for line, removed, added in changed_lines(old, new)
         ]
     return tuple(shown), "".join(patches)
+
+
+def apply_step(kb: KnowledgeBase, ingested: Ingested, remedy_id: str) -> list[tuple[str, str]]:
+    """Makes a remedy's edits in the owner's files; (file, backup) of each.
+
+    Raises:
+        UsageError: a file changed since it was read.
+    """
+    edits = _edits_of(kb, ingested, kb.remedies[remedy_id])
+    done = []
+    for name, source, in_log in (
+        ("solver", ingested.solver, ingested.solver_in_log),
+        ("net", ingested.net, ingested.net_in_log),
+    ):
+        wanted = [edit for edit in edits if edit.file == name]
+        if wanted and source is not None and not in_log:
+            new = apply_edits(source.document, wanted)
+            if new != source.document.text:
+                done.append((source.file, str(write_with_backup(source.file, source.document.text, new))))
+    return done

@@ -234,8 +234,10 @@ class LinePattern(_Struct, frozen=True):
     carries_step: bool = False  # later lines without a step of their own belong to this one's
     validation: bool = False  # losses and metrics of this line are of the validation set
     refreshes: bool = False  # a progress bar: a later line of the same step replaces the reading
-    columns: bool = False  # group `pairs` is the header of a table: its words name the numbers of the lines below it
-    records: Literal["", "reading", "layer", "layer_name", "top", "top_shape", "header"] = "reading"
+    step_follows: bool = False  # a bar that was cleared for this line shows the line's step after it (tqdm.write)
+    records: Literal["reading", "columns", "row", "layer", "layer_name", "top", "top_shape", "header", "nothing"] = (
+        "reading"  # `columns`: group `rest` names the numbers of the `row` lines below (their group `rest`)
+    )
 
 
 class BlockPattern(_Struct, frozen=True):
@@ -346,7 +348,10 @@ class Messages(_Struct, frozen=True):
 
 
 class Quantity(_Struct, frozen=True):
-    """What a printed name means: `names` are full-match regular expressions (case-insensitive)."""
+    """What a printed name means: `names` are full-match regular expressions (case-insensitive).
+
+    `role` is a role of `readers.facts`, or `step`, `epoch`, `iter` (where the line stands), or `ignore`.
+    """
 
     role: str
     names: tuple[str, ...]

@@ -37,7 +37,7 @@ def first_nonfinite(run: Run) -> list[tuple[Series, Reading]]:
 
 
 def main_loss(run: Run) -> Series | None:
-    """The series that stands for the training loss: the raw total, else the running total, else the longest component."""
+    """The series that stands for the training loss: raw total, else a component, else the running total."""
     for role in LOSS_ROLES:
         candidates = run.of(role)
         if candidates:
@@ -62,7 +62,7 @@ class Approach(NamedTuple):
     per_step: float
     rise: tuple[Reading, ...]
     fall: float
-    count: int
+    length: int
 
 
 def approach(readings: Sequence[Reading]) -> Approach | None:
@@ -89,7 +89,7 @@ def approach(readings: Sequence[Reading]) -> Approach | None:
         per_step=per_step,
         rise=tuple(readings[start : end + 1]),
         fall=values[0] / calm,
-        count=len(values),
+        length=len(values),
     )
 
 

@@ -1,0 +1,218 @@
+"""Gathers readings, events and layer magnitudes while a log streams by, in bounded memory."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nandoctor.readers.dialect import number
+from nandoctor.readers.facts import Event, LayerReading, Reading, Role, Series
+from nandoctor.source import Location, printable
+
+EDGE = 200  # readings kept untouched at the start, at the end and before the first non-finite one
+AFTER = 50  # the same after it
+BUCKETS = 500  # of the rest; each keeps its first, minimum and maximum
+KEEP_ALL = 2 * EDGE + EDGE + AFTER + 3 * BUCKETS  # no down-sampling below
+_FULL = 12_000  # readings held before a series is thinned out
+_MAX_LAYERS = 200_000
+_TEXT = 500  # characters of an event's line
+
+Raw = tuple[float | None, int, float]
+
+
+class Gathered:
+    """One series in the making. `items` are (step, line, value) in file order."""
+
+    __slots__ = (
+        "count",
+        "finite_after",
+        "first",
+        "items",
+        "mean",
+        "nonfinite",
+        "quantity",
+        "refreshes",
+        "role",
+        "sign",
+        "since",
+        "unit",
+        "weight",
+    )
+
+    def __init__(self, quantity: str, role: Role, refreshes: bool = False) -> None:
+        self.quantity = quantity
+        self.role = role
+        self.refreshes = refreshes
+        self.items: list[Raw] = []
+        self.count = 0
+        self.nonfinite = 0
+        self.finite_after = 0
+        self.first: Raw | None = None
+        self.since = 0  # readings since the first non-finite one
+        self.sign = ""
+        self.weight: float | None = None
+        self.unit = ""
+        self.mean: Gathered | None = None
+
+    def add(self, step: float | None, line: int, text: str) -> None:
+        """A reading as printed."""
+        try:
+            value = float(text)
+        except ValueError:
+            try:
+                value = number(text)
+            except ValueError:
+                return
+        items = self.items
+        if value - value != 0.0:  # nan or inf
+            self.nonfinite += 1
+            if self.first is None:
+                self.first = (step, line, value)
+                if value != value and text.startswith("-"):
+                    self.sign = "-"
+        elif self.nonfinite:
+            self.finite_after += 1
+        if self.refreshes and items and step is not None and items[-1][0] == step and items[-1][2] - items[-1][2] == 0.0:
+            items[-1] = (step, line, value)  # a bar shows the old value until the new one is there
+            return
+        items.append((step, line, value))
+        if len(items) >= _FULL:
+            self.thin()
+
+    def thin(self) -> None:
+        """Thins out the readings far from start, end and onset."""
+        self.count += len(self.items)
+        self.items = thinned(self.items, self.first)
+        self.count -= len(self.items)
+
+    def finish(self, file: str) -> Series:
+        """The series as the detectors see it."""
+        total = self.count + len(self.items)
+        items = thinned(self.items, self.first) if len(self.items) > KEEP_ALL else self.items
+        return Series(
+            quantity=self.quantity,
+            role=self.role,
+            file=file,
+            readings=tuple(Reading(*item) for item in items),
+            count=total,
+            first_nonfinite=Reading(*self.first) if self.first else None,
+            nonfinite_count=self.nonfinite,
+            finite_after_nonfinite=self.finite_after,
+            weight=self.weight,
+            sign="-" if self.sign else "",
+            unit=self.unit,  # type: ignore[arg-type]
+        )
+
+
+def thinned(items: list[Raw], first: Raw | None) -> list[Raw]:
+    """Start, end and the neighbourhood of the onset whole; of the rest each bucket's first, minimum and maximum."""
+    n = len(items)
+    keep = set(range(min(EDGE, n))) | set(range(max(0, n - EDGE), n))
+    if first is not None:
+        at = next((i for i, item in enumerate(items) if item[1] >= first[1]), n)
+        keep |= set(range(max(0, at - EDGE), min(n, at + AFTER)))
+    rest = [i for i in range(n) if i not in keep]
+    size = max(1, -(-len(rest) // BUCKETS))
+    for start in range(0, len(rest), size):
+        bucket = rest[start : start + size]
+        finite = [i for i in bucket if items[i][2] - items[i][2] == 0.0]
+        keep.add(bucket[0])
+        if finite:
+            keep.add(min(finite, key=lambda i: items[i][2]))
+            keep.add(max(finite, key=lambda i: items[i][2]))
+    return [items[i] for i in sorted(keep)]
+
+
+class GatheredEvent:
+    """Repeats of one kind of event: the first one's place and words, the last one's line, the count."""
+
+    __slots__ = ("count", "fields", "last", "line", "seen", "text")
+
+    def __init__(self, line: int, text: str, fields: dict[str, str]) -> None:
+        self.line = line
+        self.last = line
+        self.text = text
+        self.fields = fields
+        self.count = 1
+        self.seen: set[str] = {text}
+
+
+class Events:
+    """The events of a run by kind; different texts of one kind stay apart up to a limit, repeats are counted."""
+
+    APART = 8  # different messages kept of one kind
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, dict[tuple[str, ...], GatheredEvent]] = {}
+
+    def add(self, kind: str, line: int, text: str, fields: dict[str, str]) -> None:
+        """One more line of this kind."""
+        of_kind = self._kinds.setdefault(kind, {})
+        key = tuple(v for k, v in fields.items() if k not in ("scale", "step", "old", "new", "rank", "value"))
+        event = of_kind.get(key)
+        if event is None and len(of_kind) >= self.APART:
+            event = next(iter(of_kind.values()))
+        if event is None:
+            of_kind[key] = GatheredEvent(line, printable(text.strip())[:_TEXT], fields)
+            return
+        event.count += 1
+        event.last = line
+        for name, value in fields.items():  # the last scale tells where a collapse ended
+            if name in ("scale", "new") and value:
+                event.fields["last_" + name] = value
+
+    def count(self, kind: str) -> int:
+        """How many lines of this kind there were."""
+        return sum(e.count for e in self._kinds.get(kind, {}).values())
+
+    def finish(self, file: str) -> tuple[Event, ...]:
+        """All events in line order."""
+        found = [
+            Event(kind=kind, location=Location(file, e.line), text=e.text, fields=e.fields, count=e.count)
+            for kind, of_kind in self._kinds.items()
+            for e in of_kind.values()
+        ]
+        return tuple(sorted(found, key=lambda e: e.location.line))
+
+
+class Layers:
+    """`debug_info` readings; beyond a limit only the first two displayed iterations and those around the onset."""
+
+    def __init__(self) -> None:
+        self._first: list[LayerReading] = []
+        self._steps: list[float | None] = []
+        self._recent: list[LayerReading] = []
+        self._onset_steps = 0
+        self.closed = False
+
+    def add(self, reading: LayerReading) -> None:
+        """One more line."""
+        self._recent.append(reading)
+        if len(self._recent) >= _MAX_LAYERS:
+            self._thin()
+
+    def _thin(self) -> None:
+        """Keeps the first two iterations, and from the recent ones those around a first non-finite value."""
+        steps = list(dict.fromkeys(r.step for r in self._recent))
+        if not self._first:
+            early = set(steps[:2])
+            self._first = [r for r in self._recent if r.step in early]
+        bad = next((i for i, r in enumerate(self._recent) if r.value - r.value != 0.0), None)
+        if bad is not None:
+            at = steps.index(self._recent[bad].step)
+            near = set(steps[max(0, at - 3) : at + 3])
+            if not self.closed:
+                self._first += [r for r in self._recent if r.step in near and r not in self._first[-1:]]
+                self.closed = True
+            self._recent = []
+        else:
+            near = set(steps[-4:])
+            self._recent = [r for r in self._recent if r.step in near]
+            if len(self._recent) >= _MAX_LAYERS // 2:
+                self._recent = self._recent[-_MAX_LAYERS // 4 :]
+
+    def finish(self) -> tuple[LayerReading, ...]:
+        """All readings that were kept, in file order."""
+        if self.closed:
+            return tuple(self._first)
+        seen = {(r.line, r.layer, r.blob) for r in self._first}
+        return (*self._first, *(r for r in self._recent if (r.line, r.layer, r.blob) not in seen))

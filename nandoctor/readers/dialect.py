@@ -1,0 +1,229 @@
+"""Compiled dialects: which pattern a line belongs to, and what its numbers mean.
+
+Patterns come from `knowledge/dialects/*.yaml`. A pattern is compiled when its literal is met for the first time, so a
+log of one program does not pay for the patterns of thirty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from nandoctor.readers.facts import Role
+
+if TYPE_CHECKING:
+    from nandoctor.kb.model import BlockPattern, Dialect, EventPattern, KnowledgeBase, LinePattern, Quantity
+
+LINE_LIMIT = 20_000  # characters of a line that regexes see
+
+# A number as any program prints it: 1.5e-3, nan, -nan(ind), 1.#QNAN, nan.0 (Lightning), NAN (C's %E), Infinity (JSON).
+# Not the beginning of a word (`nano`, `info`, `nan-data`), but `nanBatch` is nan: Keras glues its message on.
+NUMBER = (
+    r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:#(?:QNAN|SNAN|INF|IND)\d*)?"
+    r"|(?:nan|NaN|[Ii]nfinity|[Ii]nf)(?:\.0(?!\d)|\(\w*\))?(?![a-z0-9_]|[-./\\][A-Za-z])"
+    r"|(?:NAN|INF)(?:\(\w*\))?(?![A-Za-z0-9_]|[-./\\][A-Za-z]))"
+)
+# What may stand in front of it: quotes, markdown stars, a tensor's or array's name.
+OPEN = r"(?:[\w.:<]*(?:[Tt]ensor|[Aa]rray|float\d*)\(|<tf\.Tensor[^>]{0,80}numpy=)?\[*['\"*]*"
+# A name of one to four words. The look-behind keeps a search linear.
+NAME = r"(?<![\w./@#-])[A-Za-z_][\w./@#-]*+(?: [\w./@#-]++){0,3}?"
+
+_PLACE = ("step", "steps", "epoch", "epochs", "iter", "iters")
+_SPECIAL = frozenset(
+    (*_PLACE, "name", "value", "weight", "mean", "pairs", "layer", "blob", "phase", "top", "shape", "rest", "key")
+)
+_C_RUNTIME = re.compile(r"([-+]?)\d*\.?\d*#(QNAN|SNAN|IND|INF)")
+
+
+def compiled(regex: str) -> re.Pattern[str]:
+    """The regex with the placeholders `{num}`, `{open}`, `{name}` filled in.
+
+    Raises:
+        re.error: not a regular expression.
+    """
+    return re.compile(regex.replace("{num}", NUMBER).replace("{open}", OPEN).replace("{name}", NAME))
+
+
+def number(text: str) -> float:
+    """The value of a matched `{num}`.
+
+    Raises:
+        ValueError: no number after all.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    if found := _C_RUNTIME.fullmatch(text):
+        sign = -1.0 if found[1] == "-" else 1.0
+        return sign * float("inf" if found[2] == "INF" else "nan")
+    bare = text.partition("(")[0].removesuffix(".0")
+    return float(bare)
+
+
+PLACES = ("step", "epoch", "iter")  # roles of the common table that say where a line stands
+
+
+class PairMatch(NamedTuple):
+    """How a pairs regex hands out its groups: indexes of name, value and (0 if none) running mean."""
+
+    findall: Callable[[str, int], list[tuple[str, ...]]]
+    name: int
+    value: int
+    mean: int
+
+
+@lru_cache(maxsize=256)
+def _pairs(regex: str) -> PairMatch:
+    pattern = compiled(regex)
+    groups = pattern.groupindex
+    return PairMatch(pattern.findall, groups["name"] - 1, groups["value"] - 1, groups.get("mean", 0) - 1)
+
+
+class Line:
+    """A line pattern of a dialect, compiled at first use."""
+
+    __slots__ = (
+        "_roles",
+        "compiled",
+        "dialect",
+        "epoch",
+        "epochs",
+        "has_place",
+        "hits",
+        "iter",
+        "iters",
+        "mean",
+        "name",
+        "needs",
+        "pair_group",
+        "pairs",
+        "pattern",
+        "place",
+        "quantities",
+        "search",
+        "step",
+        "steps",
+        "value",
+        "weight",
+    )
+
+    def __init__(self, dialect: Dialect, pattern: LinePattern) -> None:
+        self.dialect = dialect
+        self.pattern = pattern
+        self.needs = pattern.needs
+        self.compiled = False
+        self.hits = 0
+        self.search: Callable[[str], re.Match[str] | None] = self._first_search
+
+    def _first_search(self, line: str) -> re.Match[str] | None:
+        self.compile()
+        return self.search(line)
+
+    def compile(self) -> None:
+        """Compiles the regexes and plans the groups."""
+        if self.compiled:
+            return
+        regex = compiled(self.pattern.regex)
+        groups = regex.groupindex
+        self.step, self.steps, self.epoch, self.epochs, self.iter, self.iters = (groups.get(g, 0) for g in _PLACE)
+        self.name, self.value = groups.get("name", 0), groups.get("value", 0)
+        self.weight, self.mean = groups.get("weight", 0), groups.get("mean", 0)
+        self.pair_group = groups.get("pairs", 0)
+        self.has_place = bool(self.step or self.iter or self.epoch)
+        self.quantities = tuple((i, name) for name, i in groups.items() if name not in _SPECIAL)
+        self.pairs = _pairs(self.pattern.pairs) if self.pattern.pairs else None
+        self._roles = tuple((re.compile(name, re.IGNORECASE), role) for name, role in self.pattern.roles.items())
+        self.compiled = True
+        self.search = regex.search
+
+    def role(self, name: str) -> str:
+        """The role this pattern gives the name; empty: see the common table."""
+        return next((role for regex, role in self._roles if regex.fullmatch(name)), "")
+
+
+class Event:
+    """An event pattern of a dialect, compiled at first use."""
+
+    __slots__ = ("dialect", "needs", "pattern", "search")
+
+    def __init__(self, dialect: Dialect, pattern: EventPattern) -> None:
+        self.dialect = dialect
+        self.pattern = pattern
+        self.needs = pattern.needs
+        self.search: Callable[[str], re.Match[str] | None] = self._first_search
+
+    def _first_search(self, line: str) -> re.Match[str] | None:
+        self.search = compiled(self.pattern.regex).search
+        return self.search(line)
+
+
+class Block:
+    """A pattern for a text inside the log, compiled at first use."""
+
+    __slots__ = ("belongs", "needs", "pattern", "search")
+
+    def __init__(self, pattern: BlockPattern) -> None:
+        self.pattern = pattern
+        self.needs = pattern.needs
+        self.search: Callable[[str], re.Match[str] | None] = self._first_search
+        self.belongs: Callable[[str], re.Match[str] | None] = self._first_belongs
+
+    def _first_search(self, line: str) -> re.Match[str] | None:
+        self.search = compiled(self.pattern.regex).search
+        return self.search(line)
+
+    def _first_belongs(self, line: str) -> re.Match[str] | None:
+        self.belongs = compiled(self.pattern.line).match
+        return self.belongs(line)
+
+
+class RoleTable:
+    """The common table of printed names. A name's last words decide; prefixes of validation sets are told apart."""
+
+    def __init__(self, quantities: Iterable[Quantity]) -> None:
+        self._rows = tuple((q.role, q.names) for q in quantities)
+        self._regexes: list[tuple[str, re.Pattern[str]]] | None = None
+        self._known: dict[str, str] = {}
+
+    def role(self, name: str) -> str:
+        """The role of a printed name; `other` if the table does not know it."""
+        role = self._known.get(name)
+        if role is None:
+            if self._regexes is None:
+                self._regexes = [
+                    (role, re.compile("|".join(f"(?:{n})" for n in names), re.IGNORECASE)) for role, names in self._rows
+                ]
+            role = next((role for role, regex in self._regexes if regex.fullmatch(name)), "other")
+            if len(self._known) < 10_000:
+                self._known[name] = role
+        return role
+
+
+VALIDATION: dict[str, Role] = {
+    "loss": "validation_loss",
+    "loss_part": "validation_loss",
+    "loss_running": "validation_loss",
+    "metric": "validation_metric",
+}
+
+
+class Lexicon:
+    """All dialects of a knowledge base, ready to recognise lines. Made once per reading; holds no state of a run."""
+
+    def __init__(self, kb: KnowledgeBase, only: str = "") -> None:
+        dialects = sorted(kb.dialects.values(), key=lambda d: (d.generic, -d.weight, d.id))
+        self.roles = RoleTable(kb.quantities)
+        self.lines = [Line(d, p) for d in dialects if not only or d.id == only for p in d.lines]
+        self.events = [Event(d, p) for d in dialects for p in d.events]
+        self.blocks = [Block(p) for d in dialects for p in d.blocks]
+        self.hints = [(hint, d) for d in dialects for hint in d.hints]
+
+    def line_candidates(self, line: str, hits: dict[str, int]) -> Iterable[Line]:
+        """The patterns whose literal the line holds: those of the dialects that recognised most so far go first."""
+        found = [p for p in self.lines if p.needs in line]
+        if len(found) > 1 and hits:
+            found.sort(key=lambda p: (p.dialect.generic, -min(hits.get(p.dialect.id, 0), 1_000_000)))
+        return found

@@ -1,0 +1,310 @@
+"""A diagnosis as a view needs it: every id turned into words, ranked, shortened, nothing typeset yet.
+
+Text, Markdown and HTML show the same `Report`; it decides what is shown by default and what only with details.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from nandoctor.diagnosis import Band, Diagnosis, FileEdit, Finding, RankedCause, Step, Weighed
+from nandoctor.kb.model import KnowledgeBase
+from nandoctor.render.verdict import verdicts
+from nandoctor.render.words import Words, run_range
+from nandoctor.source import Location, printable
+
+NONE_OF_THESE = "none-of-these"
+FINE = ("healthy", "benign-nan")  # the causes that are no fault
+DETAILED_CAUSES = 3
+DETAILED_FROM = 0.05  # a cause below this is a remark, not a suspect
+MENTIONED_FROM = 0.02
+SUPPORT_SHOWN = 3  # ANCHORS: top three for and top two against
+AGAINST_SHOWN = 2
+FAINT = 0.5  # decibans; less moves a probability of one half by less than three points
+STEPS_SHOWN = 5
+STEP_FROM = 0.03  # a later step with less chance is not worth its lines
+CODE_SHOWN = 2  # code of the framework, for the first fixes only
+EDITS_SHOWN = 4
+FINDINGS_SHOWN = 6
+UNCHECKED_SHOWN = 5
+
+
+class Claim(NamedTuple):
+    """A piece of evidence in words. `origin` says who told it where there is no line."""
+
+    text: str
+    places: tuple[Location, ...]
+    origin: str
+    decibans: float
+
+
+class CauseView(NamedTuple):
+    """A cause with the evidence that is shown; `more_*` counts what is not."""
+
+    rank: int
+    id: str
+    title: str
+    summary: str
+    band: str
+    band_id: Band
+    probability: float
+    support: tuple[Claim, ...]
+    against: tuple[Claim, ...]
+    more_support: int
+    more_against: int
+
+
+class StepView(NamedTuple):
+    """A step of a plan in words. `steps` are instructions; empty where an edit or code says it all."""
+
+    number: int
+    id: str
+    kind: Literal["fix", "experiment"]
+    title: str
+    success: float
+    minutes: float
+    masks: bool
+    tried: bool
+    tells: tuple[str, ...]
+    edits: tuple[FileEdit, ...]
+    more_edits: int
+    patch: str
+    steps: tuple[str, ...]
+    snippet: str
+    snippet_framework: str
+    verify: str
+    harm: str
+
+
+class FindingView(NamedTuple):
+    """What a check found, in words."""
+
+    severity: Literal["error", "warning", "note"]
+    word: str
+    text: str
+    places: tuple[Location, ...]
+    edits: tuple[FileEdit, ...]
+
+
+class Report(NamedTuple):
+    """Everything a view typesets."""
+
+    files: tuple[str, ...]  # one piece of the header each
+    causes: tuple[CauseView, ...]
+    others: tuple[CauseView, ...]  # mentioned on one line
+    ruled_out: tuple[tuple[str, Claim], ...]
+    contradictions: tuple[str, ...]
+    plan: tuple[StepView, ...]
+    later: tuple[StepView, ...]
+    diagnostic: tuple[StepView, ...]  # empty if it is the same plan
+    findings: tuple[FindingView, ...]
+    more_findings: int
+    unchecked: tuple[tuple[str, str, str], ...]  # observation, because, how
+    more_unchecked: int
+    question: str
+    answer_option: str  # how to answer it on the command line
+    what_if: tuple[str, ...]
+    verdicts: tuple[str, ...]  # the last line, longest first; a view takes the first that fits
+
+
+def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool = False) -> Report:
+    """The report of a diagnosis in `lang`; with `details` nothing is left out."""
+    words = Words(kb, lang)
+    causes, others = _causes(diagnosis, words, details)
+    plan, later = _plan(diagnosis.fastest, words, details)
+    same = [s.id for s in diagnosis.fastest] == [s.id for s in diagnosis.diagnostic]
+    second = () if same else tuple(_step(s, n, words, False, False) for n, s in enumerate(diagnosis.diagnostic, 1))
+    shown = {place for cause in causes for claim in cause.support + cause.against for place in claim.places}
+    shown |= {edit.location for step in plan for edit in step.edits}
+    found = [f for f in diagnosis.findings if details or not (f.locations and set(f.locations) <= shown)]
+    found.sort(key=lambda f: ("error", "warning", "note").index(f.severity))
+    unchecked = [
+        (
+            words.observation(item.observation),
+            words.note(item.because),
+            words.note(item.how) if item.how else "",
+        )
+        for item in diagnosis.could_not_check
+    ]
+    limit_findings = len(found) if details else FINDINGS_SHOWN
+    limit_unchecked = len(unchecked) if details else UNCHECKED_SHOWN
+    question, option = _question(diagnosis, words)
+    return Report(
+        files=_files(diagnosis, words),
+        causes=causes,
+        others=others,
+        ruled_out=tuple((words.cause(cause), _claim(weighed, words)) for cause, weighed in diagnosis.ruled_out),
+        contradictions=tuple(
+            words(
+                "report.contradiction",
+                observation=words.observation(item.observation),
+                kept=words.state(item.observation, item.kept.state),
+                kept_from=_source(item.kept.locations, item.kept.origin, words),
+                other=words.state(item.observation, item.overruled.state),
+                other_from=_source(item.overruled.locations, item.overruled.origin, words),
+            )
+            for item in diagnosis.contradictions
+        ),
+        plan=plan,
+        later=later,
+        diagnostic=second,
+        findings=tuple(_finding(f, words) for f in found[:limit_findings]),
+        more_findings=len(found[limit_findings:]),
+        unchecked=tuple(unchecked[:limit_unchecked]),
+        more_unchecked=len(unchecked[limit_unchecked:]),
+        question=question,
+        answer_option=option,
+        what_if=tuple(
+            words(
+                "report.what-if",
+                observation=words.observation(observation),
+                state=words.state(observation, state),
+                cause=words.cause(cause),
+            )
+            for observation, state, cause in diagnosis.what_if[: None if details else 2]
+        ),
+        verdicts=verdicts(diagnosis, words),
+    )
+
+
+# --- the parts
+
+
+def _claim(weighed: Weighed, words: Words) -> Claim:
+    text = words.note(weighed.note) if weighed.note else ""
+    if not text:
+        text = f"{words.observation(weighed.observation)}: {words.state(weighed.observation, weighed.state)}"
+    return Claim(text, weighed.locations, words("origin." + weighed.origin), weighed.decibans)
+
+
+def _source(places: Sequence[Location], origin: str, words: Words) -> str:
+    return str(places[0]) if places else words("origin." + origin)
+
+
+def _cause(ranked: RankedCause, rank: int, words: Words, details: bool) -> CauseView:
+    cause = words.kb.causes.get(ranked.id)
+    support = [w for w in ranked.support if details or abs(w.decibans) >= FAINT]
+    against = [w for w in ranked.against if details or abs(w.decibans) >= FAINT]
+    most, least = (len(support), len(against)) if details else (SUPPORT_SHOWN, AGAINST_SHOWN)
+    return CauseView(
+        rank,
+        ranked.id,
+        words.cause(ranked.id),
+        cause.summary.get(words.lang) if cause else "",
+        words.band(ranked.band),
+        ranked.band,
+        ranked.probability,
+        tuple(_claim(w, words) for w in support[:most]),
+        tuple(_claim(w, words) for w in against[:least]),
+        len(support[most:]),
+        len(against[least:]),
+    )
+
+
+def _causes(
+    diagnosis: Diagnosis, words: Words, details: bool
+) -> tuple[tuple[CauseView, ...], tuple[CauseView, ...]]:
+    ranked = sorted(diagnosis.causes, key=lambda c: -c.probability)
+    views = [_cause(cause, rank, words, details) for rank, cause in enumerate(ranked, 1)]
+    if diagnosis.verdict in ("healthy", "benign"):
+        shown = [v for v in views if v.id in FINE][:1]
+        others = [v for v in views if v.id not in (*FINE, NONE_OF_THESE)][:1]
+        return tuple(shown), tuple(v for v in others if v.probability >= MENTIONED_FROM)
+    if details:
+        shown = [v for v in views if v.probability >= MENTIONED_FROM] or views[:1]
+        return tuple(shown), ()
+    known = [v for v in views if v.id != NONE_OF_THESE]
+    shown = [v for n, v in enumerate(known) if n == 0 or v.probability >= DETAILED_FROM][:DETAILED_CAUSES]
+    ids = {v.id for v in shown}
+    return tuple(shown), tuple(v for v in views if v.id not in ids and v.probability >= MENTIONED_FROM)
+
+
+def _step(step: Step, position: int, words: Words, code: bool, details: bool) -> StepView:
+    remedy = words.kb.remedies.get(step.id)
+    lang = words.lang
+    edits = step.edits if details else step.edits[:EDITS_SHOWN]
+    instructions = tuple(text.get(lang) for text in remedy.steps) if remedy else ()
+    return StepView(
+        position,
+        step.id,
+        step.kind,
+        words.remedy(step.id),
+        step.success,
+        step.minutes,
+        step.masks,
+        step.tried,
+        tuple(words.cause(cause) for cause in step.tells),
+        edits,
+        len(step.edits) - len(edits),
+        step.patch,
+        instructions if details or not step.edits else (),
+        step.snippet if code else "",
+        words.framework(step.snippet_framework) if step.snippet_framework else "",
+        remedy.verify.get(lang) if remedy else "",
+        remedy.harm.get(lang) if remedy and remedy.harm else "",
+    )
+
+
+def _plan(steps: Sequence[Step], words: Words, details: bool) -> tuple[tuple[StepView, ...], tuple[StepView, ...]]:
+    shown: list[StepView] = []
+    later: list[StepView] = []
+    code = CODE_SHOWN
+    for position, step in enumerate(steps, 1):
+        worth = position == 1 or step.kind == "experiment" or step.success >= STEP_FROM
+        if details or (worth and len(shown) < STEPS_SHOWN):
+            shown.append(_step(step, position, words, details or (step.kind == "fix" and code > 0), details))
+            code -= step.kind == "fix"
+        else:
+            later.append(_step(step, position, words, False, False))
+    return tuple(shown), tuple(later)
+
+
+def _finding(finding: Finding, words: Words) -> FindingView:
+    return FindingView(
+        finding.severity,
+        words("severity." + finding.severity),
+        words.note(finding.message),
+        finding.locations,
+        finding.edits,
+    )
+
+
+def _question(diagnosis: Diagnosis, words: Words) -> tuple[str, str]:
+    question = diagnosis.next_question
+    observation = words.kb.observations.get(question.observation) if question else None
+    if question is None or observation is None:
+        return "", ""
+    text = observation.question.get(words.lang) if observation.question else observation.title.get(words.lang)
+    return text, f"--answer {question.observation}={'|'.join(state.id for state in observation.states)}"
+
+
+def _files(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
+    """`train.log (Caffe, iterations 0 to 1000)`, then every other file that something was read from."""
+    pieces, named = [], set()
+    for run in diagnosis.runs:
+        named |= set(run.files)
+        facts = []
+        if run.framework or diagnosis.framework:
+            facts.append(words.framework(run.framework or diagnosis.framework))
+        facts.append(run_range(run, words))
+        pieces.append(f"{', '.join(map(printable, run.files))} ({', '.join(filter(None, facts))})")
+        if run.several_runs > 1:
+            pieces.append(words("report.several-runs", count=run.several_runs))
+    if not diagnosis.runs:
+        pieces.append(words("report.no-log"))
+    places: Iterable[Location] = (
+        place
+        for group in (
+            [e.locations for e in diagnosis.observations],
+            [f.locations for f in diagnosis.findings],
+            [(edit.location,) for step in diagnosis.fastest for edit in step.edits],
+        )
+        for locations in group
+        for place in locations
+    )
+    for place in places:
+        if place.file not in named:
+            named.add(place.file)
+            pieces.append(printable(place.file))
+    return tuple(pieces)

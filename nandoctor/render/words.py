@@ -1,0 +1,137 @@
+"""A diagnosis' ids and numbers as words of one language."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from nandoctor.diagnosis import Band, FileEdit, Note
+from nandoctor.kb.model import KnowledgeBase
+from nandoctor.readers.facts import Run
+from nandoctor.render.scale import number, step_text
+from nandoctor.source import printable
+
+
+class Words:
+    """The knowledge base's texts in one language, safe against foreign placeholders and characters."""
+
+    def __init__(self, kb: KnowledgeBase, lang: str) -> None:
+        self.kb = kb
+        self.lang = lang
+
+    def __call__(self, message_id: str, **args: str | float) -> str:
+        """The program's own text."""
+        message = self.kb.messages.get(message_id)
+        return _fill(message.get(self.lang), args) if message else message_id
+
+    def note(self, note: Note) -> str:
+        """A note as a sentence: a message of the program, or the message of the check that wrote it."""
+        if note.id.startswith("check:"):
+            check = self.kb.checks.get(note.id.removeprefix("check:"))
+            return _fill(check.message.get(self.lang), note.args) if check else note.id
+        return self(note.id, **note.args)
+
+    def cause(self, cause_id: str) -> str:
+        """The title of a cause, `none-of-these` included."""
+        cause = self.kb.causes.get(cause_id)
+        return cause.title.get(self.lang) if cause else self(cause_id)
+
+    def remedy(self, remedy_id: str) -> str:
+        """The title of a remedy."""
+        remedy = self.kb.remedies.get(remedy_id)
+        return remedy.title.get(self.lang) if remedy else remedy_id
+
+    def observation(self, observation_id: str) -> str:
+        """The noun phrase of an observation."""
+        observation = self.kb.observations.get(observation_id)
+        return observation.title.get(self.lang) if observation else observation_id
+
+    def state(self, observation_id: str, state_id: str) -> str:
+        """The label of a state."""
+        observation = self.kb.observations.get(observation_id)
+        state = observation.state(state_id) if observation else None
+        return state.label.get(self.lang) if state else state_id
+
+    def band(self, band: Band) -> str:
+        """The word for a probability."""
+        return self("band." + band.replace(" ", "-"))
+
+    def framework(self, framework: str) -> str:
+        """The name of a framework as its users write it."""
+        name = self("framework." + framework)
+        return framework if name.startswith("framework.") else name
+
+
+class _Figure(float):
+    """A number that prints with three significant digits where the message asks for no other form."""
+
+    def __format__(self, spec: str) -> str:
+        return super().__format__(spec) if spec else step_text(self) if self.is_integer() else number(self)
+
+
+def _fill(template: str, args: dict[str, str | int | float] | dict[str, str | float]) -> str:
+    """Placeholders filled in. An overlay's mistake in one shows as the bare template, not as a traceback."""
+    try:
+        return template.format(**{k: printable(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
+    except (KeyError, IndexError, ValueError, AttributeError):
+        return template
+
+
+def percent(probability: float) -> str:
+    """`91 %`; the ends are never certain: `< 1 %`, `> 99 %`."""
+    if probability < 0.005:
+        return "< 1 %"
+    return "> 99 %" if probability > 0.994 else f"{100 * probability:.0f} %"
+
+
+def decibans(weight: float) -> str:
+    """`+14`, `-7`, `0`."""
+    return f"{weight:+.0f}" if abs(weight) >= 0.5 else "0"
+
+
+def minutes_text(minutes: float) -> str:
+    """Whole minutes; below two, halves."""
+    return f"{minutes:.0f}" if minutes >= 2 else f"{round(minutes * 2) / 2:g}" if minutes >= 0.25 else "< 0.5"
+
+
+def run_range(run: Run, words: Words) -> str:
+    """`iterations 0 to 1000`, or the number of lines if the log prints no steps."""
+    first, last = run.first_step, run.last_step
+    if first is None or last is None:
+        return words("report.lines", count=run.lines) if run.lines else ""
+    unit = "iterations" if run.framework in ("caffe", "darknet") else "steps"
+    return words(f"report.range-{unit}", first=step_text(first), last=step_text(last))
+
+
+def short_names(files: Iterable[str]) -> dict[str, str]:
+    """For each file the shortest end of its path that no other file shares, at least its name."""
+    distinct = sorted(set(files))
+    parts = {file: file.replace(os.sep, "/").rstrip("/").split("/") for file in distinct}
+    names = {}
+    for file in distinct:
+        for count in range(1, len(parts[file]) + 1):
+            tail = parts[file][-count:]
+            if sum(p[-count:] == tail for p in parts.values()) == 1:
+                break
+        names[file] = "/".join(parts[file][-count:])
+    return names
+
+
+def edit_text(edit: FileEdit, words: Words) -> str:
+    """An edit in a few words: `base_lr 0.5 -> 0.05`, `add clip_gradients: 10`; "" if it needs its lines to be seen."""
+    old = [line.strip() for line in edit.removed if line.strip()]
+    new = [line.strip() for line in edit.added if line.strip()]
+    if len(old) == len(new) == 1:
+        name, _, before = old[0].partition(":")
+        same, _, after = new[0].partition(":")
+        if name == same and before and after:
+            return printable(f"{name.strip()} {_bare(before)} -> {_bare(after)}")
+    if len(new) == 1 and not old:
+        return words("report.add-line", line=new[0])
+    if len(old) == 1 and not new:
+        return words("report.remove-line", line=old[0])
+    return ""
+
+
+def _bare(value: str) -> str:
+    return value.split("#", 1)[0].strip()
