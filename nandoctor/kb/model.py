@@ -329,9 +329,9 @@ class Check(_Struct, frozen=True):
 
 
 class Message(_Struct, frozen=True):
-    """A text of the program itself, with {placeholders}."""
+    """A text of the program itself, with {placeholders}. Ids may have a prefix: `seen:growing`."""
 
-    id: Id
+    id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.:-]*$")]
     en: str
     zh: str = ""
     ko: str = ""
