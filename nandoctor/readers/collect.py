@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from nandoctor.readers.dialect import number
 from nandoctor.readers.facts import Event, LayerReading, Reading, Role, Series
 from nandoctor.source import Location, printable
@@ -71,7 +69,13 @@ class Gathered:
                     self.sign = "-"
         elif self.nonfinite:
             self.finite_after += 1
-        if self.refreshes and items and step is not None and items[-1][0] == step and items[-1][2] - items[-1][2] == 0.0:
+        if (
+            self.refreshes
+            and items
+            and step is not None
+            and items[-1][0] == step
+            and items[-1][2] - items[-1][2] == 0.0
+        ):
             items[-1] = (step, line, value)  # a bar shows the old value until the new one is there
             return
         items.append((step, line, value))

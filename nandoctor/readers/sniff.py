@@ -1,0 +1,194 @@
+"""What a file is, by its content; which files of a folder belong to a run."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nandoctor.readers.lines import Source, aligned, compression, encoding
+
+if TYPE_CHECKING:
+    from _typeshed import StrPath
+
+FileKind = Literal["log", "prototxt", "metrics", "compressed log", "directory", "empty", "binary", "unknown"]
+HEAD = 1 << 16  # bytes looked at
+_CONTROL = bytes(c for c in range(32) if c not in b"\t\n\r\x08\x0c\x1b")
+# Fields of a solver or net at the beginning of a line, outside of any logger's prefix.
+_SOLVER_GLOG = re.compile(
+    rb"(?m)^[IWEF]\d{4,8} [\d:.]+ +\d+ [\w./]+:\d+\] |[Ii]nitializ\w+ (?:net|solver) from parameters"
+)
+_FIELD = re.compile(
+    rb"(?m)^\s*(?:base_lr|lr_policy|max_iter|solver_mode|train_net|test_iter|snapshot_prefix|stepsize|stepvalue|momentum)\s*:"
+)
+_NET_GLOG = re.compile(
+    rb"(?m)^[IWEF]\d{4,8} [\d:.]+ +\d+ [\w./]+:\d+\] |[Ii]nitializ\w+ (?:net|solver) from parameters"
+)
+_FIELD = re.compile(
+    rb"(?m)^\s*(?:layers?|input_param|convolution_param|inner_product_param)\s*:?\s*\{|^\s*input_dim\s*:"
+)
+_GLOG = re.compile(rb"(?m)^[IWEF]\d{4,8} [\d:.]+ +\d+ [\w./]+:\d+\] |[Ii]nitializ\w+ (?:net|solver) from parameters")
+_FIELD = re.compile(rb"^\s*(?:[A-Za-z_]\w*\s*:?\s*\{.*|[A-Za-z_]\w*\s*:\s*\S.*|[}\]].*|#.*|)$")
+_CSV_NAMES = re.compile(rb"(?i)(?:^|,)[^,\n]{0,40}(?:loss|epoch|step|iter|lr|acc)[^,\n]{0,40}(?:,|$)")
+
+
+def sniff(path: StrPath) -> FileKind:
+    """The kind of a file by its content. A folder is `directory`; what cannot be opened is `unknown`."""
+    place = Path(path)
+    try:
+        if place.is_dir():
+            return "directory"
+        with place.open("rb") as file:
+            head = file.read(HEAD)
+    except (OSError, ValueError):
+        return "unknown"
+    return kind_of_bytes(head)
+
+
+def kind_of_bytes(head: bytes) -> FileKind:
+    """The kind of a file that begins with `head`."""
+    if not head.strip(b" \t\r\n\0"):
+        return "empty" if not head.strip() else "binary"
+    if compression(head):
+        return "compressed log"
+    name, mark = encoding(head)
+    if name and name != "utf-8":
+        head = head[mark:].decode(name, "replace").encode("utf-8", "replace")
+    elif name:
+        head = head[mark:]
+    if not name and _is_binary(head):
+        return "binary"
+    if is_prototxt(head):
+        return "prototxt"
+    if is_metrics(head):
+        return "metrics"
+    return "log"
+
+
+def _is_binary(head: bytes) -> bool:
+    """More than a few control bytes; single NUL bytes stand in logs of crashed machines."""
+    sample = head[:HEAD]
+    control = len(sample) - len(sample.translate(None, _CONTROL))
+    zeros = sample.count(0)
+    if control - zeros > 0.02 * len(sample):
+        return True
+    if zeros > 0.3 * len(sample) and b"\n" not in sample.replace(b"\0", b""):
+        return True
+    return head.startswith((b"\x89PNG", b"PK\x03\x04", b"%PDF", b"\x7fELF", b"\x89HDF", b"\xff\xd8\xff"))
+
+
+def is_prototxt(head: bytes) -> bool:
+    """A net or solver: its fields, and hardly a line that is none."""
+    if _GLOG.search(head) or not (_SOLVER_FIELD.search(head) or _NET_FIELD.search(head)):
+        return False  # a log holds dumps of solver and net
+    lines = head.splitlines()[:400]
+    if len(head) >= HEAD:
+        lines = lines[:-1]
+    fitting = sum(1 for line in lines if _FIELD.match(line) and not line[:1].isdigit())
+    return fitting >= 0.9 * len(lines)
+
+
+def is_metrics(head: bytes) -> bool:
+    """A table or JSON of numbers: CSV with a header line, JSON object or list, JSON lines."""
+    text = head.lstrip()
+    if text[:1] == b"{":
+        return text[1:200].lstrip()[:1] == b'"'
+    if text[:1] == b"[":
+        return text[1:200].lstrip()[:2] in (b'{"', b"{\n", b"{ ", b"{\r")
+    lines = text.splitlines()
+    first = lines[0]
+    if first.count(b",") < 1 or not _CSV_NAMES.search(first) or re.search(rb"(?<![A-Za-z])\d+\.\d", first):
+        return False
+    width = first.count(b",")
+    rows = [line for line in lines[1:6] if line.strip()]
+    if len(head) >= HEAD or (rows and not text.endswith(b"\n")):
+        rows = rows[:4]
+    return all(row.count(b",") >= min(width, 1) for row in rows) and all(b": " not in row for row in rows)
+
+
+def find_files(directory: StrPath) -> dict[str, list[str]]:
+    """The files of a run folder by content: keys `log`, `net`, `solver`, `metrics`, each a list, likeliest first.
+
+    Sub-folders are looked into one level deep where the folder itself holds no log.
+    """
+    found = _sorted_files(Path(directory))
+    if not (found["log"] or found["metrics"]):
+        try:
+            folders = sorted(p for p in Path(directory).iterdir() if p.is_dir() and not p.name.startswith("."))
+        except OSError:
+            folders = []
+        for folder in folders[:50]:
+            deeper = _sorted_files(folder)
+            for kind, paths in deeper.items():
+                if not found[kind]:
+                    found[kind] = paths
+    return found
+
+
+def _sorted_files(directory: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"log": [], "net": [], "solver": [], "metrics": []}
+    try:
+        entries = sorted((e for e in os.scandir(directory) if e.is_file()), key=_likely)
+    except OSError:
+        return found
+    for entry in entries[:500]:
+        name = entry.name.lower()
+        if name.startswith(".") or name.endswith(
+            (".py", ".md", ".yaml", ".yml", ".cfg", ".ini", ".toml", ".sh", ".png")
+        ):
+            continue
+        kind = sniff(entry.path)
+        if kind == "prototxt":
+            found[_net_or_solver(entry.path)].append(entry.path)
+        elif kind == "metrics":
+            if is_history(entry.path):
+                found["metrics"].append(entry.path)
+        elif kind in ("log", "compressed log") and _looks_like_log(entry.path):
+            found["log"].append(entry.path)
+    return found
+
+
+def _likely(entry: os.DirEntry[str]) -> tuple[int, str]:
+    """Order of a folder's files: what is named like a training first, deploy nets last."""
+    name = entry.name.lower()
+    rank = 0 if re.match(r"train(_val)?\b|solver\b", name) else 1 if "train" in name or "solver" in name else 2
+    if "deploy" in name or "test" in name:
+        rank = 3
+    return rank, name
+
+
+def _net_or_solver(path: str) -> str:
+    with Path(path).open("rb") as file:
+        head = file.read(HEAD)
+    return "net" if _NET_FIELD.search(head) else "solver"
+
+
+def is_history(path: StrPath) -> bool:
+    """Whether a table or JSON file holds a course of training, not a configuration or vocabulary."""
+    try:
+        head = next(Source(path).chunks(), b"")
+    except Exception:  # whatever cannot be read is no history
+        return False
+    lowered = head[:HEAD].lower()
+    if head.lstrip()[:1] in (b"{", b"["):
+        return b"loss" in lowered and any(
+            word in lowered for word in (b'"step"', b'"epoch"', b'"iter"', b"log_history")
+        )
+    return b"loss" in lowered.split(b"\n")[0]
+
+
+def _looks_like_log(path: str) -> bool:
+    """A text file with a log's name, or with a loss in it."""
+    if re.search(r"\.(log|out|err|txt|jsonl?|stdout|stderr)(\.\d+)?(\.(gz|xz|zst|bz2))?$|^log|INFO", Path(path).name):
+        try:
+            head = b"".join(chunk for _, chunk in zip(range(8), Source(path).chunks()))
+        except Exception:  # whatever cannot be read is no log of this run
+            return False
+        return bool(re.search(rb"(?i)loss|iteration|epoch|step|cost|traceback|nan", head))
+    return False
+
+
+def pieces(data: bytes) -> list[bytes]:
+    """Chunks of bytes in memory, as a `Source` gives them."""
+    return list(aligned(iter([data])))
