@@ -61,11 +61,11 @@ class Gathered:
             except ValueError:
                 return
         items = self.items
-        if value - value != 0.0:  # nan or inf
+        if not isfinite(value):
             self.nonfinite += 1
             if self.first is None:
                 self.first = (step, line, value)
-                if value != value and text.startswith("-"):
+                if isnan(value) and text.startswith("-"):
                     self.sign = "-"
         elif self.nonfinite:
             self.finite_after += 1
@@ -118,7 +118,7 @@ def thinned(items: list[Raw], first: Raw | None) -> list[Raw]:
     size = max(1, -(-len(rest) // BUCKETS))
     for start in range(0, len(rest), size):
         bucket = rest[start : start + size]
-        finite = [i for i in bucket if items[i][2] - items[i][2] == 0.0]
+        finite = [i for i in bucket if isfinite(items[i][2])]
         keep.add(bucket[0])
         if finite:
             keep.add(min(finite, key=lambda i: items[i][2]))
@@ -200,7 +200,7 @@ class Layers:
         if not self._first:
             early = set(steps[:2])
             self._first = [r for r in self._recent if r.step in early]
-        bad = next((i for i, r in enumerate(self._recent) if r.value - r.value != 0.0), None)
+        bad = next((i for i, r in enumerate(self._recent) if not isfinite(r.value)), None)
         if bad is not None:
             at = steps.index(self._recent[bad].step)
             near = set(steps[max(0, at - 3) : at + 3])

@@ -68,7 +68,9 @@ class Source:
         self.size = 0
         self.notes: list[str] = []
         try:
-            self._file: IO[bytes] = sys.stdin.buffer if self.name == "-" else Path(path).open("rb", buffering=0)
+            self._file: IO[bytes] = (
+                sys.stdin.buffer if self.name == "-" else Path(path).open("rb", buffering=0)  # noqa: SIM115
+            )
             if self.name != "-":
                 self.size = os.fstat(self._file.fileno()).st_size
         except FileNotFoundError:
@@ -229,16 +231,14 @@ def aligned(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The pieces cut anew where lines end; NUL bytes dropped; a line beyond `_LONGEST` bytes loses its tail."""
     carry = b""
     cutting = False  # inside the lost tail of an endless line
-    for piece in pieces:
-        if b"\0" in piece:
-            piece = piece.replace(b"\0", b"")
+    for bare in pieces:
+        piece = bare.replace(b"\0", b"") if b"\0" in bare else bare
         if cutting:
             end = _first_end(piece)
             if end < 0:
                 continue
             piece, cutting = piece[end:], False
-        if carry:
-            piece = carry + piece
+        piece = carry + piece
         end = piece.rfind(b"\n") + 1
         if not end:
             # A \r at the very end may be half of \r\n; the one before it is a line end for certain.

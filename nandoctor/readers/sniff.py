@@ -13,22 +13,18 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
 FileKind = Literal["log", "prototxt", "metrics", "compressed log", "directory", "empty", "binary", "unknown"]
+_OTHERS = (".py", ".md", ".yaml", ".yml", ".cfg", ".ini", ".toml", ".sh", ".png", ".jpg", ".pt", ".pth")
 HEAD = 1 << 16  # bytes looked at
 _CONTROL = bytes(c for c in range(32) if c not in b"\t\n\r\x08\x0c\x1b")
+_GLOG = re.compile(rb"(?m)^[IWEF]\d{4,8} [\d:.]+ +\d+ [\w./]+:\d+\] |[Ii]nitializ\w+ (?:net|solver) from parameters")
 # Fields of a solver or net at the beginning of a line, outside of any logger's prefix.
-_SOLVER_GLOG = re.compile(
-    rb"(?m)^[IWEF]\d{4,8} [\d:.]+ +\d+ [\w./]+:\d+\] |[Ii]nitializ\w+ (?:net|solver) from parameters"
+_SOLVER_FIELD = re.compile(
+    rb"(?m)^\s*(?:base_lr|lr_policy|max_iter|solver_mode|train_net|test_iter|snapshot_prefix|stepsize|stepvalue|momentum)"
+    rb"\s*:"
 )
-_FIELD = re.compile(
-    rb"(?m)^\s*(?:base_lr|lr_policy|max_iter|solver_mode|train_net|test_iter|snapshot_prefix|stepsize|stepvalue|momentum)\s*:"
-)
-_NET_GLOG = re.compile(
-    rb"(?m)^[IWEF]\d{4,8} [\d:.]+ +\d+ [\w./]+:\d+\] |[Ii]nitializ\w+ (?:net|solver) from parameters"
-)
-_FIELD = re.compile(
+_NET_FIELD = re.compile(
     rb"(?m)^\s*(?:layers?|input_param|convolution_param|inner_product_param)\s*:?\s*\{|^\s*input_dim\s*:"
 )
-_GLOG = re.compile(rb"(?m)^[IWEF]\d{4,8} [\d:.]+ +\d+ [\w./]+:\d+\] |[Ii]nitializ\w+ (?:net|solver) from parameters")
 _FIELD = re.compile(rb"^\s*(?:[A-Za-z_]\w*\s*:?\s*\{.*|[A-Za-z_]\w*\s*:\s*\S.*|[}\]].*|#.*|)$")
 _CSV_NAMES = re.compile(rb"(?i)(?:^|,)[^,\n]{0,40}(?:loss|epoch|step|iter|lr|acc)[^,\n]{0,40}(?:,|$)")
 
