@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite, isnan
+
 from nandoctor.readers.dialect import number
 from nandoctor.readers.facts import Event, LayerReading, Reading, Role, Series
 from nandoctor.source import Location, printable

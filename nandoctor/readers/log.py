@@ -35,10 +35,11 @@ _HEADER = re.compile(r"^[\s\"'{\[*-]*([A-Za-z_][\w.\- /]{0,60}?)[\"']?\s*(?::|=|
 _ARGUMENT = re.compile(
     r"[\"']?([A-Za-z_]\w{0,60})[\"']?\s*(?:=|:\s)\s*('[^']{0,200}'|\"[^\"]{0,200}\"|[^\s,(){}\[\]]{1,200})"
 )
-# What loggers put in front: glog and absl, dates and times, levels, ranks. Only for the header; patterns search past it.
+# What loggers put in front: glog and absl, dates, levels, ranks. For the header only; patterns search past it.
 _PREFIX = re.compile(
-    r"^(?:[IWEF]\d{4,8} [\d:.]+ +\d+ \S+:\d+\]|\[?\d{2,4}[-/]\d\d(?:[-/]\d\d)?[ T][\d:.,]+[^\s\]]*\]?|\[?rank\s?\d+\]?:?"
-    r"|[-|:\s]+|\[?(?:DEBUG|INFO|WARNING|ERROR)\]?|\[[\w.: -]{1,60}\]|[\w.]+ - (?=INFO|DEBUG|WARN))+\s*"
+    r"^(?:[IWEF]\d{4,8} [\d:.]+ +\d+ \S+:\d+\]|\[?\d{2,4}[-/]\d\d(?:[-/]\d\d)?[ T][\d:.,]+[^\s\]]*\]?"
+    r"|\[?rank\s?\d+\]?:?|[-|:\s]+|\[?(?:DEBUG|INFO|WARNING|ERROR)\]?|\[[\w.: -]{1,60}\]"
+    r"|[\w.]+ - (?=INFO|DEBUG|WARN))+\s*"
 )
 
 
@@ -216,7 +217,7 @@ class LogReader:
             if kind is kinds or kind is None:
                 self._learn(key, text)
             else:
-                self._known(key, kind, text)  # type: ignore[arg-type]
+                self._known(key, kind, text)
         self.line = number_
 
     def skip(self, lines: int) -> None:
@@ -324,18 +325,18 @@ class LogReader:
                 if target is targets:
                     target = self._target(pattern, name)
                 if target.__class__ is Gathered:
-                    found.append((target, value))  # type: ignore[arg-type]
+                    found.append((target, value))
         if pattern.name:
             name = match[pattern.name]
             target = targets.get((identity, name), targets)
             if target is targets:
                 target = self._target(pattern, name)
             if target.__class__ is Gathered:
-                found.append((target, match[pattern.value]))  # type: ignore[arg-type]
-                if pattern.weight and match[pattern.weight] is not None and target.weight is None:  # type: ignore[union-attr]
-                    target.weight = number(match[pattern.weight])  # type: ignore[union-attr]
+                found.append((target, match[pattern.value]))
+                if pattern.weight and match[pattern.weight] is not None and target.weight is None:
+                    target.weight = number(match[pattern.weight])
                 if pattern.mean and match[pattern.mean] is not None:
-                    found.append((self._mean(pattern, target), match[pattern.mean]))  # type: ignore[arg-type]
+                    found.append((self._mean(pattern, target), match[pattern.mean]))
         if pattern.pairs is not None:
             pairs = pattern.pairs
             part = match[pattern.pair_group] if pattern.pair_group else text[match.end() :]
@@ -345,9 +346,9 @@ class LogReader:
                 if target is targets:
                     target = self._target(pattern, name)
                 if target.__class__ is Gathered:
-                    found.append((target, groups[pairs.value]))  # type: ignore[arg-type]
+                    found.append((target, groups[pairs.value]))
                     if pairs.mean >= 0 and groups[pairs.mean]:
-                        found.append((self._mean(pattern, target), groups[pairs.mean]))  # type: ignore[arg-type]
+                        found.append((self._mean(pattern, target), groups[pairs.mean]))
                 elif target is not None and not own:
                     step, unit = self._named_place(str(target), number(groups[pairs.value]), step, unit)
         if not found:
@@ -428,7 +429,7 @@ class LogReader:
             key = (printed, pattern.dialect.id, role + (" by epoch" if only_epoch else ""))
             target = self.run.series.get(key)
             if target is None:
-                target = Gathered(printed, role, pattern.pattern.refreshes)  # type: ignore[arg-type]
+                target = Gathered(printed, role, pattern.pattern.refreshes)
                 self.run.series[key] = target
             if role in SHARES_LOSS:
                 self.run.has_loss = True
@@ -577,7 +578,7 @@ class LogReader:
             solver_text=run.solver,
             net_texts=tuple(run.nets),
             header=run.header,
-            ended=run.ended,  # type: ignore[arg-type]
+            ended=run.ended,
             resumed_from=run.resumed_from,
             several_runs=number_,
             notes=tuple(notes),
