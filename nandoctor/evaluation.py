@@ -229,7 +229,7 @@ def share(flags: Sequence[bool], seed: int = 7, rounds: int = 1000) -> Interval:
 
 
 def calibration_error(outcomes: Sequence[Outcome], bins: int = 10) -> float:
-    """Expected calibration error of the first cause: mean over equal-width bins of |confidence - accuracy|, weighted."""
+    """Expected calibration error of the first cause: weighted mean over equal bins of |confidence - accuracy|."""
     table: list[list[Outcome]] = [[] for _ in range(bins)]
     for item in outcomes:
         table[min(int(item.confidence * bins), bins - 1)].append(item)

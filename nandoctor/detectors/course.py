@@ -51,7 +51,7 @@ def nan_onset(view: View) -> Iterator[Evidence]:
 
 
 def _steps_since_start(view: View, series: Series, reading: Reading) -> float | None:
-    """Iterations from the start of the run to the onset: printed steps where they rise, else readings times interval."""
+    """Iterations from the start to the onset: printed steps where they rise, else readings times interval."""
     index = sum(1 for r in series.readings if r.line < reading.line)
     counted = index * view.interval
     steps = [r.step for r in series.readings if r.step is not None and r.line <= reading.line]
@@ -254,10 +254,7 @@ def which_part(view: View) -> Iterator[Evidence]:
     first = min(bad, key=lambda s: s.first_nonfinite.line if s.first_nonfinite else 0)
     assert first.first_nonfinite is not None
     step, line = first.first_nonfinite.step, first.first_nonfinite.line
-    together = [
-        s for s in bad
-        if s.first_nonfinite and (s.first_nonfinite.line == line or (step is not None and s.first_nonfinite.step == step))
-    ]  # fmt: skip
+    together = [s for s in bad if s.first_nonfinite and _same_moment(s.first_nonfinite, step, line)]
     at = first.first_nonfinite
     if len(together) == len(parts):
         yield view.seen("first_bad_part", "all_at_once", "all-parts", at=at, series=first, count=len(parts), trust=0.9)
@@ -266,6 +263,10 @@ def which_part(view: View) -> Iterator[Evidence]:
     state = next((state for state, rx in _PARTS if re.search(rx, together[0].quantity.lower())), "total_only")
     if state != "total_only":
         yield view.seen("first_bad_part", state, "first-part", at=at, series=first, name=quantity, trust=0.9)
+
+
+def _same_moment(reading: Reading, step: float | None, line: int) -> bool:
+    return reading.line == line or (step is not None and reading.step == step)
 
 
 def nonfinite_where(view: View) -> Iterator[Evidence]:

@@ -89,7 +89,7 @@ def lr_trend(view: View) -> Iterator[Evidence]:
 
 
 def lr_size(view: View) -> Iterator[Evidence]:
-    """The printed learning rate against what is usual where the optimizer is not known (Caffe's solver check is surer)."""
+    """The printed learning rate against what is usual, the optimizer being unknown (Caffe's solver check is surer)."""
     series = _learning_rate(view)
     if series is None or view.run.framework in ("caffe", "darknet"):
         return
