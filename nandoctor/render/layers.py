@@ -36,7 +36,7 @@ class LayerRow(NamedTuple):
 
 
 class LayerSummary(NamedTuple):
-    """The table. `weights_bad`: whether a parameter of the first bad layer is non-finite in the same pass; None: unknown."""
+    """The table. `weights_bad`: whether the first bad layer has a non-finite parameter in that pass; None: unknown."""
 
     phase: str
     passes: tuple[Pass, ...]
@@ -48,21 +48,19 @@ class LayerSummary(NamedTuple):
 def summary(layers: Sequence[LayerReading], *, rows: int = ROWS_SHOWN) -> LayerSummary | None:
     """The first pass, the last clean one and the one that went bad, layer by layer; None without readings.
 
-    The phase shown is the one in which the first non-finite value stands: forward outputs, backward gradients or updates.
+    The phase shown is the one with the first non-finite value: forward outputs, backward gradients or updates.
     """
     if not layers:
         return None
     passes = split(layers)
-    bad_pass, bad = next(
-        ((p, r) for p in passes for r in p.readings if not math.isfinite(r.value)), (None, None)
-    )
+    bad_pass, bad = next(((p, r) for p in passes for r in p.readings if not math.isfinite(r.value)), (None, None))
     phase = _phase(bad.phase) if bad else "forward"
     before = [p for p in passes if bad_pass is None or p.number < bad_pass.number]
     chosen = list(dict.fromkeys([*before[:1], *before[-1:], *([bad_pass] if bad_pass else [])]))
     table = [_values(p, phase) for p in chosen]
     order: dict[str, None] = {}
-    for values in reversed(table):
-        order.update(dict.fromkeys(values))
+    for column in reversed(table):
+        order.update(dict.fromkeys(column))
     clean = [n for n, p in enumerate(chosen) if p is not bad_pass]
     made: list[LayerRow] = []
     for layer in order:
@@ -80,7 +78,7 @@ def summary(layers: Sequence[LayerReading], *, rows: int = ROWS_SHOWN) -> LayerS
 
 
 def split(layers: Sequence[LayerReading]) -> list[Pass]:
-    """Passes: a new one begins with forward after backward, with a new step in forward, or with a blob printed again."""
+    """Passes: a new one begins with forward after backward, a new step in forward, or a blob printed again."""
     passes: list[list[LayerReading]] = []
     seen: set[tuple[str, str, str]] = set()
     for reading in layers:

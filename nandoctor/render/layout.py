@@ -174,7 +174,8 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
 def _claim(weighed: Weighed, words: Words) -> Claim:
     text = words.note(weighed.note) if weighed.note else ""
     if not text:
-        text = f"{words.observation(weighed.observation)}: {words.state(weighed.observation, weighed.state)}"
+        state = words.state(weighed.observation, weighed.state)
+        text = words.pair(words.observation(weighed.observation), state)
     return Claim(text, weighed.locations, words("origin." + weighed.origin), weighed.decibans)
 
 
@@ -202,9 +203,7 @@ def _cause(ranked: RankedCause, rank: int, words: Words, details: bool) -> Cause
     )
 
 
-def _causes(
-    diagnosis: Diagnosis, words: Words, details: bool
-) -> tuple[tuple[CauseView, ...], tuple[CauseView, ...]]:
+def _causes(diagnosis: Diagnosis, words: Words, details: bool) -> tuple[tuple[CauseView, ...], tuple[CauseView, ...]]:
     ranked = sorted(diagnosis.causes, key=lambda c: -c.probability)
     views = [_cause(cause, rank, words, details) for rank, cause in enumerate(ranked, 1)]
     if diagnosis.verdict in ("healthy", "benign"):
@@ -216,6 +215,7 @@ def _causes(
         return tuple(shown), ()
     known = [v for v in views if v.id != NONE_OF_THESE]
     shown = [v for n, v in enumerate(known) if n == 0 or v.probability >= DETAILED_FROM][:DETAILED_CAUSES]
+    shown = [v for v in views if v in shown or (v.id == NONE_OF_THESE and v.probability >= DETAILED_FROM)]
     ids = {v.id for v in shown}
     return tuple(shown), tuple(v for v in views if v.id not in ids and v.probability >= MENTIONED_FROM)
 
@@ -288,7 +288,7 @@ def _files(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
         if run.framework or diagnosis.framework:
             facts.append(words.framework(run.framework or diagnosis.framework))
         facts.append(run_range(run, words))
-        pieces.append(f"{', '.join(map(printable, run.files))} ({', '.join(filter(None, facts))})")
+        pieces.append(f"{', '.join(map(printable, run.files))} ({words.listed(filter(None, facts))})")
         if run.several_runs > 1:
             pieces.append(words("report.several-runs", count=run.several_runs))
     if not diagnosis.runs:

@@ -109,7 +109,7 @@ def loss_curve(
     columns = max(8, width - margin - 4)
     cells = _raster(view, columns, rows)
     column = _mark_column(view, columns)
-    lines = _title(run, view, width, margin + 3, column, lang, kb, ascii_only)
+    lines = _title(run, view, width, margin + 3, column, ascii_only=ascii_only, lang=lang, kb=kb)
     wall, tee, corner, floor = ("|", "+", "+", "-") if ascii_only else ("│", "┤", "└", "─")
     for number_, row in enumerate(cells):
         text = "".join(_cell(bits, j == column, ascii_only) for j, bits in enumerate(row))
@@ -159,7 +159,8 @@ def where(run: Run, reading: Reading, file: str, lang: str, kb: KnowledgeBase) -
     place = str(Location(file, reading.line))
     if reading.step is None:
         return place
-    return f"{kb.text(unit_word(run) + '-n', lang, step=step_text(reading.step))}, {place}"
+    step = kb.text(unit_word(run) + "-n", lang, step=step_text(reading.step))
+    return kb.text("plot.where", lang, step=step, place=place)
 
 
 def mark_text(run: Run, mark: Mark, lang: str, kb: KnowledgeBase, room: int = 200) -> str:
@@ -280,7 +281,7 @@ def _mark_column(view: Curve, columns: int) -> int | None:
 
 def _cell(bits: int, marked: bool, ascii_only: bool) -> str:
     if not bits:
-        return ((":" if ascii_only else "┊")) if marked else " "
+        return (":" if ascii_only else "┊") if marked else " "
     if not ascii_only:
         return chr(0x2800 + bits)
     rows = [row for row, (left, right) in enumerate(DOTS) if bits & (left | right)]
@@ -290,7 +291,15 @@ def _cell(bits: int, marked: bool, ascii_only: bool) -> str:
 
 
 def _title(
-    run: Run, view: Curve, width: int, margin: int, column: int | None, lang: str, kb: KnowledgeBase, ascii_only: bool
+    run: Run,
+    view: Curve,
+    width: int,
+    margin: int,
+    column: int | None,
+    *,
+    ascii_only: bool,
+    lang: str,
+    kb: KnowledgeBase,
 ) -> list[str]:
     scale = view.scale.kind if view.scale else "linear"
     title = kb.text(f"plot.title-{scale}", lang, quantity=cut(printable(view.series.quantity), max(12, width // 3)))
@@ -310,5 +319,3 @@ def _title(
     if display_width(title) + 3 <= place:
         return [pad(" " + title, place) + text]
     return [" " + cut(title, width - 1), " " * max(0, place) + text]
-
-

@@ -47,10 +47,12 @@ class Scale(NamedTuple):
                 ticks += [-tick for tick in _decades(floor, math.log10(-bottom), max(1, count // 2))]
             return sorted(ticks)
         span = (self.high - self.low) / (count + 1)
-        step = 10.0 ** math.floor(math.log10(span)) if span > 0 else 1.0
-        step *= next((m for m in (1, 2, 5) if m * step >= span), 10)
-        first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return [n * step * self.unit for n in range(first, min(last, first + 20) + 1)]
+        power = 10.0 ** math.floor(math.log10(span) + math.log10(self.unit))
+        step = next((m * power for m in (1, 2, 5, 10) if m * power / self.unit >= span), math.inf)
+        if not math.isfinite(step) or step / self.unit < 1e-12:
+            return []
+        first, last = math.ceil(self.low / (step / self.unit)), math.floor(self.high / (step / self.unit))
+        return [n * step for n in range(first, min(last, first + 20) + 1)]
 
 
 def fit(values: Sequence[float]) -> Scale:
@@ -99,4 +101,4 @@ def _forward(kind: str, unit: float, value: float) -> float:
 def _decades(low: float, high: float, count: int) -> list[float]:
     first, last = math.ceil(low), math.floor(high)
     stride = max(1, -(-(last - first + 1) // count))
-    return [10.0**exponent for exponent in range(first, last + 1) if (exponent - first) % stride == 0 and exponent < 308]
+    return [10.0**exponent for exponent in range(first, min(last, 307) + 1, stride)]

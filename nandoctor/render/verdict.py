@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from nandoctor.diagnosis import Diagnosis, RankedCause, Step
+from nandoctor.diagnosis import Diagnosis, RankedCause
 from nandoctor.readers.series import first_nonfinite
 from nandoctor.render.plot import loss_series
 from nandoctor.render.scale import number
-from nandoctor.render.words import Words, edit_text, percent
+from nandoctor.render.words import Words, edit_text, new_value, percent
 from nandoctor.source import printable
 
 NONE_OF_THESE = "none-of-these"
@@ -49,8 +49,23 @@ def verdicts(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
             band=words.band(first.band),
             percent=percent(first.probability),
         )
-    what = _capital(what)
-    return tuple(f"{what} {step}" for step in first_steps(diagnosis, words)) + (what,)
+    steps = first_steps(diagnosis, words)
+    if second and second.probability >= SURE:
+        short = words(
+            "verdict.two-short",
+            first=words.cause(first.id),
+            percent=percent(first.probability),
+            second=words.cause(second.id),
+            percent2=percent(second.probability),
+        )
+        forms = [_joined(what, step) for step in steps] + [what, short]
+    elif first.probability < SURE:
+        forms = [_joined(what, step) for step in steps] + [what]
+    else:
+        short = words("verdict.fault-short", title=words.cause(first.id), percent=percent(first.probability))
+        forms = [_joined(head, step) for step in steps[:2] for head in (what, short)]
+        forms += [_joined(short, step) for step in steps[2:]] + [what, short]
+    return tuple(_capital(form) for form in forms)
 
 
 def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:
@@ -58,19 +73,17 @@ def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:
     step = next((s for s in diagnosis.fastest if not s.tried), None)
     if step is None:
         return []
-    title = words.remedy(step.id)
-    forms = [words("verdict.first-step", step=_with_edit(step, words))] if step.edits else []
+    forms = [words.remedy(step.id)]
     if step.edits:
-        forms.append(words("verdict.first-step", step=f"{title} ({step.edits[0].location})"))
-    return [form.rstrip(".。") + words("verdict.stop") for form in [*forms, words("verdict.first-step", step=title)]]
-
-
-def _with_edit(step: Step, words: Words) -> str:
-    edit = step.edits[0]
-    text = edit_text(edit, words)
-    if not text or len(step.edits) > 1:
-        return f"{words.remedy(step.id)} ({edit.location})"
-    return words("report.edit-in", edit=text, place=str(edit.location))
+        edit, place = step.edits[0], str(step.edits[0].location)
+        if len(step.edits) == 1:
+            forms = [
+                words("report.edit-in", edit=text, place=place)
+                for text in (edit_text(edit, words), new_value(edit))
+                if text
+            ]
+        forms.append(f"{words.remedy(step.id)} ({place})")
+    return [words("verdict.first-step", step=form.rstrip(".。")) for form in dict.fromkeys(forms)]
 
 
 def _healthy(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
@@ -88,7 +101,7 @@ def _benign(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
     chance = percent(_chance(diagnosis, "benign-nan"))
     names = list(dict.fromkeys(printable(s.quantity) for run in diagnosis.runs for s, _ in first_nonfinite(run)))
     short = words("verdict.benign-short", percent=chance)
-    return (words("verdict.benign", percent=chance, quantities=", ".join(names)), short) if names else (short,)
+    return (words("verdict.benign", percent=chance, quantities=words.listed(names)), short) if names else (short,)
 
 
 def _undetermined(diagnosis: Diagnosis, ranked: list[RankedCause], words: Words) -> tuple[str, ...]:
@@ -97,8 +110,8 @@ def _undetermined(diagnosis: Diagnosis, ranked: list[RankedCause], words: Words)
     question = diagnosis.next_question
     observation = words.kb.observations.get(question.observation) if question else None
     if observation and observation.question:
-        return (f"{what} {words('verdict.ask', question=observation.question.get(words.lang))}", what)
-    return (f"{what} {words('verdict.give-more')}", what) if diagnosis.could_not_check else (what,)
+        return (_joined(what, words("verdict.ask", question=observation.question.get(words.lang))), what)
+    return (_joined(what, words("verdict.give-more")), what) if diagnosis.could_not_check else (what,)
 
 
 def _chance(diagnosis: Diagnosis, cause_id: str) -> float:
@@ -106,6 +119,10 @@ def _chance(diagnosis: Diagnosis, cause_id: str) -> float:
     own = math.fsum(c.probability for c in diagnosis.causes if c.id == cause_id)
     both = math.fsum(c.probability for c in diagnosis.causes if c.id in ("healthy", "benign-nan"))
     return own if own >= SURE else min(both, 1.0)
+
+
+def _joined(first: str, second: str) -> str:
+    return first + ("" if first.endswith("。") else " ") + second
 
 
 def _capital(sentence: str) -> str:

@@ -61,6 +61,14 @@ class Words:
         name = self("framework." + framework)
         return framework if name.startswith("framework.") else name
 
+    def pair(self, label: str, text: str) -> str:
+        """`label: text` in the punctuation of the language."""
+        return self("report.pair", label=label, text=text)
+
+    def listed(self, items: Iterable[str]) -> str:
+        """Items with the comma of the language."""
+        return self("report.comma").join(items)
+
 
 class _Figure(float):
     """A number that prints with three significant digits where the message asks for no other form."""
@@ -131,6 +139,13 @@ def edit_text(edit: FileEdit, words: Words) -> str:
     if len(old) == 1 and not new:
         return words("report.remove-line", line=old[0])
     return ""
+
+
+def new_value(edit: FileEdit) -> str:
+    """The new `name value` of an edit of one line; "" if it is not of that form."""
+    new = [line.strip() for line in edit.added if line.strip()]
+    name, colon, after = new[0].partition(":") if len(new) == 1 else ("", "", "")
+    return printable(f"{name.strip()} {_bare(after)}") if colon and _bare(after) else ""
 
 
 def _bare(value: str) -> str:
