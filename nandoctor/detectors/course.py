@@ -328,6 +328,11 @@ def loss_saturated(view: View) -> Iterator[Evidence]:
             hits = hits or [r for r in series.readings if abs(abs(r.value) - ceiling) < 0.002 * ceiling]
             if len(hits) >= 2 and (best is None or len(hits) > best[0]):
                 best = (len(hits), hits[0], series, ceiling)
+        # Part of a batch at the ceiling shows as a value below it (k / batch of 87.3365), print after print.
+        if view.run.framework == "caffe" and best is None:
+            near = [r for r in series.readings if 0.6 * SATURATION <= abs(r.value) / weight <= 1.002 * SATURATION]
+            if len(near) >= 5 and len(near) >= 0.3 * series.count:
+                best = (len(near), near[0], series, SATURATION)
     if best is not None:
         count, at, series, ceiling = best
         yield view.seen("loss_saturated", "yes", "saturated", at=at, series=series, count=count, ceiling=ceiling)
@@ -352,23 +357,34 @@ def finite_course(view: View) -> Iterator[Evidence]:
     args: Args = {"head": head, "tail": tail, "low": low, "high": high}
     scale = max(abs(head), 1e-9)
     noise = median([abs(b - a) for a, b in zip(values, values[1:])])
-    if run and run.stays and run.factor >= 20 and abs(tail) > 3 * scale:
+    progress = head - tail > max(0.1 * scale, min(noise, 0.2 * scale))
+    if run and run.stays and run.factor >= 10 and abs(tail) > 3 * max(abs(values[0]), 1e-9):
         args |= {"factor": run.factor}
         yield view.seen("finite_course", "diverged", "diverged", at=run.peak, series=loss, trust=0.95, args=args)
         yield view.seen("loss_before_nan", "growing", "diverged", at=run.peak, series=loss, trust=0.9, args=args)
     elif tail < -2.0 * scale and min(head, low) < 0 and tail < -1e3:
         yield view.seen("finite_course", "diverged", "below-bound", at=last, series=loss, trust=0.9, args=args)
-    elif high > 50 * max(abs(head), abs(tail), 1e-9) and not (run and run.stays):
+    elif high > JUMP_IN_COURSE * max(abs(head), abs(tail), 1e-9):
         peak = max(readings, key=lambda r: r.value)
-        spike = {"spiky": 0.85, "learning": 0.15 if tail < head else 0.05, "stuck": 0.1, "diverged": 0.1}
-        yield view.seen("finite_course", "spiky", "spiky", at=peak, series=loss, likelihoods=spike, args=args)
-    elif head - tail > max(0.05 * scale, 0.5 * noise) or (head > 0 and tail < 0.9 * head):
-        odds = {"learning": 0.9, "stuck": 0.15, "spiky": 0.1, "diverged": 0.01}
+        if progress:
+            odds = {"spiky": 0.85, "learning": 0.2, "erratic": 0.1, "stuck": 0.03, "diverged": 0.05}
+            yield view.seen("finite_course", "spiky", "spiky", at=peak, series=loss, likelihoods=odds, args=args)
+        else:
+            odds = {"erratic": 0.85, "spiky": 0.15, "stuck": 0.2, "diverged": 0.15, "learning": 0.01}
+            yield view.seen("finite_course", "erratic", "erratic", at=peak, series=loss, likelihoods=odds, args=args)
+    elif progress:
+        odds = {"learning": 0.9, "stuck": 0.1, "spiky": 0.1, "erratic": 0.05, "diverged": 0.01}
         yield view.seen("finite_course", "learning", "learning", at=last, series=loss, likelihoods=odds, args=args)
+    elif high - low > 0.5 * abs(head) and len(values) >= 8:
+        odds = {"erratic": 0.7, "stuck": 0.3, "learning": 0.2, "spiky": 0.1, "diverged": 0.1}
+        yield view.seen("finite_course", "erratic", "erratic", at=last, series=loss, likelihoods=odds, args=args)
     else:
         flat = (high - low) < 1e-3 * max(abs(high), 1e-9) and len(values) >= 8
-        odds = {"stuck": 0.9, "learning": 0.05 if flat else 0.35, "spiky": 0.05, "diverged": 0.03}
+        odds = {"stuck": 0.9, "learning": 0.05 if flat else 0.3, "spiky": 0.05, "diverged": 0.03, "erratic": 0.2}
         yield view.seen("finite_course", "stuck", "stuck", at=last, series=loss, likelihoods=odds, args=args)
+
+
+JUMP_IN_COURSE = 4.0  # a peak this many times the level before and after is a spike, not noise
 
 
 def loss_below_zero(view: View) -> Iterator[Evidence]:
