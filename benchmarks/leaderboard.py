@@ -1,4 +1,4 @@
-"""nandoctor against what a person would take instead, on labelled cases: files and answers, first cause right.
+"""nandoctor against what a person would take instead, on labelled cases: first cause right.
 
 Baselines: always "lower the learning rate" (and healthy where the log holds no NaN); the most frequent cause of the other
 cases (leave one out); a checklist of greps as found in forum answers. Usage: python benchmarks/leaderboard.py CASES_DIR
