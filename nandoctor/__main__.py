@@ -1,0 +1,5 @@
+"""`python -m nandoctor`."""
+
+from nandoctor.cli import main
+
+main()
