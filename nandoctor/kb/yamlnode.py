@@ -15,7 +15,11 @@ from nandoctor.errors import KnowledgeError
 from nandoctor.source import Location
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_CORE = {"true": True, "false": False, "null": None, "~": None, "": None}
+_CORE = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
+}
 _INTEGER = re.compile(r"[-+]?\d+")
 _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 MAX_DEPTH = 40  # an anchor bomb or a runaway nesting is no knowledge file
@@ -29,11 +33,10 @@ def compose(text: str, file: str) -> yaml.Node:
         KnowledgeError: with file:line:column, on a syntax error, an alias, or an empty file.
     """
     try:
-        if re.search(r"(?m)(?<=[\s:\[{,-])[*&][A-Za-z0-9_]+\s*$", text):
-            for token in yaml.scan(text, Loader=_Loader):
-                if isinstance(token, (yaml.AliasToken, yaml.AnchorToken)):
-                    where = _location(file, token.start_mark)
-                    raise KnowledgeError("anchors and aliases are not used in knowledge files; write it out", where)
+        if "&" in text and (mark := _first_anchor(text)):
+            raise KnowledgeError(
+                "anchors and aliases are not used in knowledge files; write it out", _location(file, mark)
+            )
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
@@ -45,6 +48,14 @@ def compose(text: str, file: str) -> yaml.Node:
     if node is None:
         raise KnowledgeError("the file is empty", Location(file, 1, 1))
     return node
+
+
+def _first_anchor(text: str) -> Any:
+    """The mark of the first anchor. Events come one by one, so a bomb is refused before it unfolds."""
+    for event in yaml.parse(text, Loader=_Loader):
+        if getattr(event, "anchor", None):
+            return event.start_mark
+    return None
 
 
 def build(node: yaml.Node, file: str) -> object:
@@ -84,7 +95,7 @@ def scalar(node: yaml.ScalarNode) -> object:
         return _CORE[text]
     if text[0] in "+-.0123456789":
         if _INTEGER.fullmatch(text):
-            return int(text)
+            return int(text) if len(text) < 30 else float(text)  # int() refuses numbers of thousands of digits
         if _FLOAT.fullmatch(text):
             return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     return text
