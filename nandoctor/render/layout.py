@@ -24,7 +24,10 @@ AGAINST_SHOWN = 2
 FAINT = 0.5  # decibans; less moves a probability of one half by less than three points
 STEPS_SHOWN = 5
 STEP_FROM = 0.03  # a later step with less chance is not worth its lines
+FULL_STEPS = 2  # later steps show their edit, but neither instructions nor the way to verify them
 CODE_SHOWN = 2  # code of the framework, for the first fixes only
+SECOND_SHOWN = 5
+OTHERS_SHOWN = 5
 EDITS_SHOWN = 4
 FINDINGS_SHOWN = 6
 UNCHECKED_SHOWN = 5
@@ -93,6 +96,7 @@ class Report(NamedTuple):
     files: tuple[str, ...]  # one piece of the header each
     causes: tuple[CauseView, ...]
     others: tuple[CauseView, ...]  # mentioned on one line
+    more_others: int
     ruled_out: tuple[tuple[str, Claim], ...]
     contradictions: tuple[str, ...]
     plan: tuple[StepView, ...]
@@ -114,7 +118,7 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
     causes, others = _causes(diagnosis, words, details)
     plan, later = _plan(diagnosis.fastest, words, details)
     same = [s.id for s in diagnosis.fastest] == [s.id for s in diagnosis.diagnostic]
-    second = () if same else tuple(_step(s, n, words, False, False) for n, s in enumerate(diagnosis.diagnostic, 1))
+    second = () if same else tuple(_step(s, n, words) for n, s in enumerate(diagnosis.diagnostic[:SECOND_SHOWN], 1))
     shown = {place for cause in causes for claim in cause.support + cause.against for place in claim.places}
     shown |= {edit.location for step in plan for edit in step.edits}
     found = [f for f in diagnosis.findings if details or not (f.locations and set(f.locations) <= shown)]
@@ -133,7 +137,8 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
     return Report(
         files=_files(diagnosis, words),
         causes=causes,
-        others=others,
+        others=others[: None if details else OTHERS_SHOWN],
+        more_others=0 if details else len(others[OTHERS_SHOWN:]),
         ruled_out=tuple((words.cause(cause), _claim(weighed, words)) for cause, weighed in diagnosis.ruled_out),
         contradictions=tuple(
             words(
@@ -220,7 +225,9 @@ def _causes(diagnosis: Diagnosis, words: Words, details: bool) -> tuple[tuple[Ca
     return tuple(shown), tuple(v for v in views if v.id not in ids and v.probability >= MENTIONED_FROM)
 
 
-def _step(step: Step, position: int, words: Words, code: bool, details: bool) -> StepView:
+def _step(
+    step: Step, position: int, words: Words, *, code: bool = False, full: bool = False, details: bool = False
+) -> StepView:
     remedy = words.kb.remedies.get(step.id)
     lang = words.lang
     edits = step.edits if details else step.edits[:EDITS_SHOWN]
@@ -238,11 +245,11 @@ def _step(step: Step, position: int, words: Words, code: bool, details: bool) ->
         edits,
         len(step.edits) - len(edits),
         step.patch,
-        instructions if details or not step.edits else (),
-        step.snippet if code else "",
+        instructions if details or (full and not step.edits) else (),
+        step.snippet if details or (code and not step.edits) else "",
         words.framework(step.snippet_framework) if step.snippet_framework else "",
-        remedy.verify.get(lang) if remedy else "",
-        remedy.harm.get(lang) if remedy and remedy.harm else "",
+        remedy.verify.get(lang) if remedy and full else "",
+        remedy.harm.get(lang) if remedy and remedy.harm and full else "",
     )
 
 
@@ -253,10 +260,12 @@ def _plan(steps: Sequence[Step], words: Words, details: bool) -> tuple[tuple[Ste
     for position, step in enumerate(steps, 1):
         worth = position == 1 or step.kind == "experiment" or step.success >= STEP_FROM
         if details or (worth and len(shown) < STEPS_SHOWN):
-            shown.append(_step(step, position, words, details or (step.kind == "fix" and code > 0), details))
+            with_code = details or (step.kind == "fix" and code > 0)
+            full = details or position <= FULL_STEPS
+            shown.append(_step(step, position, words, code=with_code, full=full, details=details))
             code -= step.kind == "fix"
         else:
-            later.append(_step(step, position, words, False, False))
+            later.append(_step(step, position, words))
     return tuple(shown), tuple(later)
 
 

@@ -117,5 +117,5 @@ class Page:
                 codes = ";".join(SGR[word] for word in style.split())
                 painted.append(f"\x1b[{codes}m{kept}\x1b[0m" if codes and kept.strip() else kept)
             out.append("".join(painted))
-        text = "\n".join(out) + "\n"
+        text = "\n".join(out).replace("\u00a0", " ") + "\n"
         return text.translate(ASCII) if ascii_only else text

@@ -23,6 +23,8 @@ ASCII_BARS = "_.:-=+*#"
 AFTER_ONSET = 0.04  # of the axis is left behind the onset when only NaN follows
 ITERATION_FRAMEWORKS = ("caffe", "darknet")  # they count iterations; elsewhere the neutral word is step
 
+TOTALS = {"loss", "loss_running"}  # the same thing to the reader; a part needs its name
+
 
 class Mark(NamedTuple):
     """Where something became non-finite; `x` on the curve's axis, None if it has no place there."""
@@ -31,7 +33,7 @@ class Mark(NamedTuple):
     reading: Reading
     file: str
     x: float | None
-    of_loss: bool  # the onset, not a metric's or a gradient's NaN
+    role: str
 
 
 class Curve(NamedTuple):
@@ -99,10 +101,10 @@ def loss_curve(
     """
     view = curve(run)
     if view is None:
-        return [cut(kb.text("plot.no-loss", lang), width)]
+        return [" " + cut(kb.text("plot.no-loss", lang), width - 1)]
     finite = [y for _, y in view.points if math.isfinite(y)]
     if view.scale is None or len(finite) < 2:
-        return [cut(line, width) for line in _in_words(run, view, finite, lang, kb)]
+        return [" " + cut(line, width - 1) for line in _in_words(run, view, finite, lang, kb)]
     rows = max(2, height - 4)
     ticks = _tick_rows(view.scale, rows)
     margin = max(len(label) for label in ticks.values()) + 1
@@ -168,7 +170,8 @@ def mark_text(run: Run, mark: Mark, lang: str, kb: KnowledgeBase, room: int = 20
     value = number(mark.reading.value)
     place = where(run, mark.reading, mark.file, lang, kb)
     drawn = loss_series(run)
-    name = "" if drawn is not None and drawn.quantity == mark.quantity else printable(mark.quantity)
+    same = drawn is not None and (drawn.quantity == mark.quantity or {drawn.role, mark.role} <= TOTALS)
+    name = "" if same else printable(mark.quantity)
     text = kb.text("plot.mark", lang, what=f"{cut(name, 28)} {value}".strip(), where=place)
     if display_width(text) > room:  # the file name alone: its folder stands in the header
         short = where(run, mark.reading, mark.file.replace("\\", "/").rsplit("/", 1)[-1], lang, kb)
@@ -186,7 +189,6 @@ def _typical(series: Series) -> tuple[int, float]:
 
 def _mark(run: Run, series: Series, by_step: bool, start: float, end: float) -> Mark | None:
     found = onset(run)
-    of_loss = found is not None
     if found is None:
         found = next(iter(first_nonfinite(run)), None)
     if found is None:
@@ -199,7 +201,7 @@ def _mark(run: Run, series: Series, by_step: bool, start: float, end: float) -> 
         x = float(reading.line)
     if x is not None and not start <= x <= end:
         x = None
-    return Mark(other.quantity, reading, other.file, x, of_loss)
+    return Mark(other.quantity, reading, other.file, x, other.role)
 
 
 def _in_words(run: Run, view: Curve, finite: Sequence[float], lang: str, kb: KnowledgeBase) -> list[str]:

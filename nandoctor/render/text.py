@@ -54,9 +54,11 @@ class _TextReport:
         self.details = details
         self.report: Report = build(diagnosis, words.kb, words.lang, details=details)
         self.sheet = Page(width)
-        self.names = short_names(place.file for place in _all_places(self.report))
-        widths = [display_width(self._place(places)) for places in _place_groups(self.report)]
-        self.place_width = min(max(widths, default=0), int(width * PLACE_SHARE))
+        places = _all_places(self.report)
+        limit = int(width * PLACE_SHARE)
+        full = max((display_width(str(place)) for place in places), default=0)
+        self.names = short_names(place.file for place in places) if full > limit else {}
+        self.place_width = min(max((display_width(self._place((p,))) for p in places), default=0), limit)
 
     def page(self) -> Page:
         """All sections in the order in which a tired reader needs them."""
@@ -125,7 +127,10 @@ class _TextReport:
             self._cause(cause)
         if report.others:
             label = "report.also-possible" if verdict in ("healthy", "benign") else "report.also"
-            text = words.listed(f"{other.title} {percent(other.probability)}" for other in report.others)
+            named = [f"{other.title} {percent(other.probability)}" for other in report.others]
+            text = words.listed(
+                [*named, words("report.more", count=report.more_others)] if report.more_others else named
+            )
             sheet.text(words.pair(words(label), text), indent=INDENT, style="dim")
 
     def _cause(self, cause: CauseView) -> None:
@@ -238,7 +243,7 @@ class _TextReport:
             sheet.text(words.listed(step.tells), inner, "", words("report.tells"), label_width)
         if step.verify:
             sheet.text(step.verify, inner, "", words("report.verify"), label_width)
-        if step.harm and (step.number == 1 or self.details):
+        if step.harm:
             sheet.text(step.harm, inner, "", words("report.harm"), label_width)
 
     def _edits(self, step: StepView, indent: int) -> None:
@@ -321,11 +326,7 @@ class _TextReport:
         if not places:
             return ""
         first = places[0]
-        full = str(first)
-        limit = self.sheet.width * PLACE_SHARE
-        if display_width(full) <= limit:
-            return full
-        return str(Location(self.names.get(first.file, first.file), first.line, 0))
+        return str(Location(self.names.get(first.file, first.file), first.line))
 
 
 def edit_lines(edit: FileEdit) -> list[tuple[str, str]]:
@@ -338,13 +339,9 @@ def printable_code(code: str) -> str:
     return "\n".join(" " * (len(line) - len(line.lstrip())) + printable(line.strip()) for line in code.split("\n"))
 
 
-def _place_groups(report: Report) -> list[tuple[Location, ...]]:
-    groups = [claim.places for cause in report.causes for claim in cause.support + cause.against]
-    groups += [claim.places for _, claim in report.ruled_out]
-    groups += [(edit.location,) for step in report.plan for edit in step.edits]
-    groups += [finding.places for finding in report.findings]
-    return [group for group in groups if group]
-
-
 def _all_places(report: Report) -> list[Location]:
-    return [place for group in _place_groups(report) for place in group]
+    claims = [claim for cause in report.causes for claim in cause.support + cause.against]
+    claims += [claim for _, claim in report.ruled_out]
+    groups = [claim.places for claim in claims] + [finding.places for finding in report.findings]
+    places = [place for group in groups for place in group[:1]]
+    return places + [edit.location for step in report.plan for edit in step.edits]

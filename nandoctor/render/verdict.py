@@ -60,7 +60,8 @@ def verdicts(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
         )
         forms = [_joined(what, step) for step in steps] + [what, short]
     elif first.probability < SURE:
-        forms = [_joined(what, step) for step in steps] + [what]
+        short = words("verdict.unsure-short", title=words.cause(first.id), percent=percent(first.probability))
+        forms = [_joined(head, step) for head in (what, short) for step in steps] + [what, short]
     else:
         short = words("verdict.fault-short", title=words.cause(first.id), percent=percent(first.probability))
         forms = [_joined(head, step) for step in steps[:2] for head in (what, short)]

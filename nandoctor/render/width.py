@@ -70,7 +70,7 @@ def wrap(text: str, width: int) -> list[str]:
     """`text` in lines of at most `width` columns, at least one line.
 
     Breaks at spaces and between Chinese characters, never before closing or after opening punctuation; Korean words
-    stay whole. A word longer than a line is broken anywhere. Line ends in `text` are kept.
+    stay whole, no-break spaces hold. A word longer than a line is broken anywhere. Line ends in `text` are kept.
     """
     width = max(width, 2)
     lines = []
@@ -85,7 +85,7 @@ def _wrap_paragraph(text: str, width: int) -> list[str]:
     lines: list[str] = []
     line, used, gap = "", 0, ""
     for unit in _units(text):
-        if unit.isspace():
+        if unit.isspace() and unit != "\u00a0":
             gap = " " if line else ""
             continue
         size = display_width(unit)
@@ -108,11 +108,11 @@ def _units(text: str) -> list[str]:
     units: list[str] = []
     glue = True  # nothing to break before the first character
     for char in text:
-        if char.isspace():
+        if char.isspace() and char != "\u00a0":
             units.append(char)
             glue = True
             continue
-        if not units or units[-1].isspace():
+        if not units or (units[-1].isspace() and units[-1] != "\u00a0"):
             units.append(char)
         elif glue or char in NOT_FIRST or not (_breaks(char) or _breaks(units[-1][-1])):
             units[-1] += char

@@ -29,7 +29,16 @@ class Words:
         if note.id.startswith("check:"):
             check = self.kb.checks.get(note.id.removeprefix("check:"))
             return _fill(check.message.get(self.lang), note.args) if check else note.id
+        if note.id.startswith("event:"):
+            return self._event(note)
         return self(note.id, **note.args)
+
+    def _event(self, note: Note) -> str:
+        """What a dialect says about a line, or the line itself."""
+        name = note.id.removeprefix("event:")
+        events = (event for dialect in self.kb.dialects.values() for event in dialect.events)
+        message = next((event.message for event in events if event.id == name and event.message), None)
+        return _fill(message.get(self.lang), note.args) if message else printable(str(note.args.get("text", name)))
 
     def cause(self, cause_id: str) -> str:
         """The title of a cause, `none-of-these` included."""
@@ -80,16 +89,21 @@ class _Figure(float):
 def _fill(template: str, args: dict[str, str | int | float] | dict[str, str | float]) -> str:
     """Placeholders filled in. An overlay's mistake in one shows as the bare template, not as a traceback."""
     try:
-        return template.format(**{k: printable(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
+        return template.format(**{k: _clean(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
     except (KeyError, IndexError, ValueError, AttributeError):
         return template
 
 
+def _clean(text: str) -> str:
+    """Foreign text made safe; our own no-break spaces stay."""
+    return "\u00a0".join(map(printable, text.split("\u00a0")))
+
+
 def percent(probability: float) -> str:
-    """`91 %`; the ends are never certain: `< 1 %`, `> 99 %`."""
+    """`91 %` with a no-break space; the ends are never certain: `< 1 %`, `> 99 %`."""
     if probability < 0.005:
-        return "< 1 %"
-    return "> 99 %" if probability > 0.994 else f"{100 * probability:.0f} %"
+        return "<\u00a01\u00a0%"
+    return ">\u00a099\u00a0%" if probability > 0.994 else f"{100 * probability:.0f}\u00a0%"
 
 
 def decibans(weight: float) -> str:
