@@ -1,0 +1,56 @@
+"""What a check returns: where it looked, what it found, or why it could not tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from nandoctor.diagnosis import Note
+from nandoctor.readers.caffe import Layer
+from nandoctor.source import Location, printable
+
+Arg = str | int | float
+NAME_WIDTH = 60
+
+
+class Match(NamedTuple):
+    """One place that fires.
+
+    layer: the layer, None for a solver or a whole net. at: the fields that say so. args: for the message.
+    state, trust: override the check file's (a measured state, a reading less sure than usual).
+    """
+
+    layer: Layer | None
+    at: tuple[Location, ...]
+    args: Mapping[str, Arg] = {}
+    state: str = ""
+    trust: float = 0.0
+
+
+class Look(NamedTuple):
+    """What a check saw. at: the fields looked at, for the evidence that all is well.
+
+    open: why it could not tell, and how the owner could find out; the check then neither fires nor clears.
+    """
+
+    matches: tuple[Match, ...] = ()
+    at: tuple[Location, ...] = ()
+    open: tuple[Note, Note | None] | None = None
+
+
+def shown(value: object) -> str:
+    """A number or name from a file for a message: four digits at most, no control characters, not endless."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        if math.isfinite(value) and value == int(value) and abs(value) < 1e7:
+            return str(int(value))
+        return f"{value:.4g}"
+    text = printable(str(value))
+    return text if len(text) <= NAME_WIDTH else text[: NAME_WIDTH - 1] + "…"
+
+
+def could_not(because: str, how: str = "", **args: Arg) -> tuple[Note, Note | None]:
+    """The two sentences of something that could not be checked, as `checks.<id>` messages."""
+    return Note(f"checks.{because}", args), Note(f"checks.{how}", args) if how else None
