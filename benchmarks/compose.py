@@ -1,4 +1,4 @@
-"""Makes cases with two planted faults: a real Caffe run (its log shows the first fault) with a second fault planted in its
+"""Makes cases with two planted faults: a real Caffe run whose log shows the first, the second planted in its
 net or solver. The log's own dump of net and solver is taken out, so that files and log do not contradict each other.
 
     python benchmarks/compose.py benchmarks/cases OUT_DIR && nandoctor evaluate OUT_DIR
@@ -16,7 +16,7 @@ GLOG = re.compile(r"^[IWEF]\d{4,8} ")
 
 
 class Plant(NamedTuple):
-    """A second fault: where it is planted, what its owner would say, and the text edit (None: does not fit this net)."""
+    """A second fault: where it goes, what its owner would say, the text edit (None: does not fit this net)."""
 
     cause: str
     file: str
