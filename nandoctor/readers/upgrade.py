@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from nandoctor.readers.layer_types import V1_NUMBERS, current_type
-from nandoctor.readers.textproto import Field, Message
+from nandoctor.readers.layer_types import V0_TYPES, V1_NUMBERS, V1_TYPES, current_type
+from nandoctor.readers.textproto import Field, Message, parse
 
 # V0: one flat message; the parameter message each field belongs to depends on the type.
 _V0_PARAM = {
@@ -92,6 +92,36 @@ def written_path(version: int, path: str) -> str:
     if head in _V0_PARAM.values():
         return "layer." + next((old for old, new in _V0_RENAMED.items() if new == last), last)
     return "layer." + path
+
+
+def older_type(current: str, version: int) -> str:
+    """How a net of version 0 or 1 writes a current layer type; "" if it has no word for it."""
+    if version == 0:
+        return next((f'"{old}"' for old, new in V0_TYPES.items() if new == current), "")
+    return next((old for old, new in V1_TYPES.items() if new == current), "")
+
+
+def in_older_words(text: str, version: int) -> str:
+    """Text of current layers as a net of `version` must have it; "" where that is not possible.
+
+    Caffe ignores `layer` in a net that has `layers`. V0 layers differ too much and are not written.
+    """
+    if version == 2:
+        return text
+    root = parse(text).root
+    pieces: list[tuple[int, int, str]] = []
+    for field in root.fields:
+        type_field = field.value.field("type") if isinstance(field.value, Message) else None
+        word = older_type(str(type_field.value), version) if type_field is not None else ""
+        if version == 0 or not word or type_field is None or not isinstance(field.value, Message):
+            return ""
+        if field.value.field("param") is not None:
+            return ""
+        pieces += [(field.start, field.start + len(field.name), "layers")]
+        pieces += [(type_field.value_start, type_field.value_end, word)]
+    for start, end, new in reversed(pieces):
+        text = text[:start] + new + text[end:]
+    return text
 
 
 def _from_v0(outer: Message, inner: Message) -> Message:
