@@ -219,7 +219,8 @@ class LinePattern(_Struct, frozen=True):
     `name` and `value`: a quantity printed with its name; `weight`: its loss weight; `mean`: its running mean beside it;
     `pairs`: the part that holds `name value` pairs; `layer`, `blob`, `phase`, `value` and so on, where `records` is set.
     In `regex` and `pairs`, `{num}` stands for a number as any program prints it (nan.0, -nan(ind), 1.#QNAN, 1E+05),
-    `{open}` for what may stand in front of it (quotes, `tensor(`, `[`), `{name}` for the name of a quantity.
+    `{open}` for what may stand in front of it (quotes, `tensor(`, `[`), `{name}` for the name of a quantity; as `pairs`
+    alone: `{pair}` (`name: 1`, `name=1`), `{spaced}` (`name 1`), `{either}`, `{quoted}` (`'name': 1`).
 
     `needs`: a literal the line must hold (cheap test before the regex). `pairs`: a second regex with groups `name` and
     `value`, run over the rest of the line (group `pairs` if there is one). `roles`: name -> role where the common
@@ -351,7 +352,8 @@ class Messages(_Struct, frozen=True):
 class Quantity(_Struct, frozen=True):
     """What a printed name means: `names` are full-match regular expressions (case-insensitive).
 
-    `role` is a role of `readers.facts`, or `step`, `epoch`, `iter` (where the line stands), or `ignore`.
+    `role` is a role of `readers.facts`, or `ignore`, or says where the line stands: `step`, `epoch`, `iter` (within the
+    epoch), `progress` (a fraction of epochs, used only where nothing else tells the step).
     """
 
     role: str

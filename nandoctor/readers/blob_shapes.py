@@ -236,7 +236,7 @@ def recurrent(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     """Time steps x streams x num_output; with expose_hidden the states too."""
     bottom = _first(bottoms)
     if bottom is None:
-        return [None] * len(layer.tops)
+        bottom = (None, None)
     if len(bottom) < 2:
         raise MismatchError(f"bottom[0] must have at least 2 axes -- (#timesteps, #streams, ...), not {shown(bottom)}")
     outputs = layer.whole("recurrent_param.num_output")

@@ -23,8 +23,8 @@ _SOLVER_FIELDS = frozenset(
         "iter_size", "clip_gradients", "regularization_type", "device_id", "train_state", "test_state",
     }
 )  # fmt: skip
-# Stages are the caller's business (`caffe train --stage`, train_state); DIGITS' all-in-one nets mark this one.
-_NEVER_IN_TRAINING = "deploy"
+# Stages are the caller's business (`caffe train --stage`, train_state) and ignored, but for DIGITS' all-in-one nets.
+_DIGITS_STAGES = {"train": "TRAIN", "val": "TEST", "deploy": ""}
 _TRUE = frozenset({"true", "True", "t", "1"})
 _FALSE = frozenset({"false", "False", "f", "0"})
 # Losses whose names do not say so.
@@ -115,7 +115,7 @@ class Layer(_Fields):
     """A layer in current terms, whatever the version of the net.
 
     name, type: current-style type, e.g. "Pooling" also for `pool` and `POOLING`.
-    bottoms, tops: blob names in order. loss_weights: one per top; 1 for the first top of a loss, else 0, unless given.
+    bottoms, tops: blob names in order. loss_weights: one per top (one too for a loss without tops); 1 for the first top of a loss, else 0, unless given.
     message: its fields in the current form; their offsets are those of the owner's own fields.
     field: the owner's own field; version: 0, 1 or 2.
     """
@@ -152,7 +152,7 @@ class Layer(_Fields):
         return self.document.location(self.field.start)
 
     def in_phase(self, phase: str) -> bool:
-        """Whether include and exclude rules keep the layer in a phase; other stages than DIGITS' deploy are ignored."""
+        """Whether include and exclude rules keep the layer in a phase; levels, and stages other than DIGITS', are ignored."""
         if any(_meets(rule, phase, exclude=True) for rule in self.all("exclude")):
             return False
         rules = self.all("include")
@@ -166,10 +166,10 @@ def _meets(rule: Value, phase: str, exclude: bool) -> bool:
     wanted = rule.get("phase")
     if wanted is not None and _named("include.phase", wanted) != phase:
         return False
-    stages = rule.all("stage")
-    if exclude:
-        return not stages
-    return _NEVER_IN_TRAINING not in stages
+    stages = [stage for stage in rule.all("stage") if isinstance(stage, str)]
+    if any(_DIGITS_STAGES.get(stage, phase) != phase for stage in stages):
+        return False
+    return not exclude or all(stage in _DIGITS_STAGES for stage in stages)
 
 
 class Net:

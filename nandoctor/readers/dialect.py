@@ -27,8 +27,22 @@ NUMBER = (
 )
 # What may stand in front of it: quotes, markdown stars, a tensor's or array's name.
 OPEN = r"(?:[\w.:<]*(?:[Tt]ensor|[Aa]rray|float\d*)\(|<tf\.Tensor[^>]{0,80}numpy=)?\[*['\"*]*"
-# A name of one to four words. The look-behind keeps a search linear.
-NAME = r"(?<![\w./@#-])[A-Za-z_][\w./@#-]*+(?: [\w./@#-]++){0,3}?"
+# A name of one to four words, the later ones beginning with a letter. The look-behind keeps a search linear.
+NAME = r"(?<![\w./@#-])[^\W\d][\w./@#-]*+(?: [^\W\d][\w./@#-]*+){0,3}?"
+# Not the beginning of a date, a time, a version or a fraction.
+WHOLE = r"(?![\d.]*[:/-]?\d)"
+MEAN = rf"(?:[ \t]*\([ \t]*(?P<mean>{NUMBER})[ \t]*\))?"
+MACROS = {
+    "num": NUMBER,
+    "open": OPEN,
+    "name": NAME,
+    # `name: value`, `name=value`, `name value`, each with a running mean in brackets if there is one
+    "pair": rf"(?P<name>{NAME})\s{{0,20}}[:=：]\s{{0,20}}{OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
+    "spaced": rf"(?P<name>{NAME})[ \t]{{1,20}}{OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
+    "either": rf"(?P<name>{NAME})(?:\s{{0,20}}[:=：]\s{{0,20}}|[ \t]{{1,20}}){OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
+    # a dict as Python or JSON prints it
+    "quoted": rf"['\"](?P<name>[\w./@ \-]+)['\"]: {OPEN}(?P<value>{NUMBER}){WHOLE}",
+}
 
 _PLACE = ("step", "steps", "epoch", "epochs", "iter", "iters")
 _SPECIAL = frozenset(
@@ -38,12 +52,14 @@ _C_RUNTIME = re.compile(r"([-+]?)\d*\.?\d*#(QNAN|SNAN|IND|INF)")
 
 
 def compiled(regex: str) -> re.Pattern[str]:
-    """The regex with the placeholders `{num}`, `{open}`, `{name}` filled in.
+    """The regex with the placeholders of `MACROS` (`{num}`, `{pair}`, ...) filled in.
 
     Raises:
         re.error: not a regular expression.
     """
-    return re.compile(regex.replace("{num}", NUMBER).replace("{open}", OPEN).replace("{name}", NAME))
+    for name, meaning in MACROS.items():
+        regex = regex.replace(f"{{{name}}}", meaning)
+    return re.compile(regex)
 
 
 def number(text: str) -> float:
@@ -63,7 +79,7 @@ def number(text: str) -> float:
     return float(bare)
 
 
-PLACES = ("step", "epoch", "iter")  # roles of the common table that say where a line stands
+PLACES = ("step", "epoch", "iter", "progress")  # roles of the common table that say where a line stands
 
 
 class PairMatch(NamedTuple):

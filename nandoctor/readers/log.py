@@ -128,10 +128,11 @@ class Place:
         """The step of an iteration within an epoch: counted through if the epoch (or a turn-over) tells how."""
         if self.epoch is not None and total:
             return (self.epoch - self.base) * total + iteration
-        turn = self._turns.setdefault((pattern, total), [iteration, 0.0])
-        if iteration < turn[0]:
-            turn[1] += total or turn[0]
-        turn[0] = iteration
+        turn = self._turns.setdefault((pattern, total), [iteration, 0.0, -1.0])
+        epoch = -1.0 if self.epoch is None else self.epoch
+        if iteration < turn[0] and epoch >= turn[2]:
+            turn[1] += total or turn[0] + 1
+        turn[0], turn[2] = iteration, epoch
         return turn[1] + iteration
 
     def lost(self) -> None:
@@ -305,19 +306,10 @@ class LogReader:
         return True
 
     def _readings(self, pattern: Line, match: re.Match[str], text: str) -> bool:
-        run = self.run
-        place = run.place
-        step = place.step
-        unit = "iteration" if step is not None else ""
-        own = False
-        if pattern.has_place:
-            step, unit = self._place(pattern, match)
-            own = True
-        elif step is None and place.epoch is not None:
-            step, unit = place.epoch, "epoch"
-        found: list[tuple[Gathered, str]] = []
-        targets = run.targets
+        targets = self.run.targets
         identity = id(pattern)
+        found: list[tuple[Gathered, str]] = []
+        places: list[tuple[str, str]] = []
         for group, name in pattern.quantities:
             value = match[group]
             if value is not None:
@@ -340,7 +332,7 @@ class LogReader:
         if pattern.pairs is not None:
             pairs = pattern.pairs
             part = match[pattern.pair_group] if pattern.pair_group else text[match.end() :]
-            for groups in pairs.findall(part or ""):  # type: ignore[call-arg]
+            for groups in pairs.findall(part or ""):
                 name = groups[pairs.name]
                 target = targets.get((identity, name), targets)
                 if target is targets:
@@ -349,10 +341,15 @@ class LogReader:
                     found.append((target, groups[pairs.value]))
                     if pairs.mean >= 0 and groups[pairs.mean]:
                         found.append((self._mean(pattern, target), groups[pairs.mean]))
-                elif target is not None and not own:
-                    step, unit = self._named_place(str(target), number(groups[pairs.value]), step, unit)
+                elif target is not None:
+                    places.append((target, groups[pairs.value]))
         if not found:
-            return own and pattern.pairs is None and not pattern.name
+            bar = pattern.pattern.carries_step or pattern.pattern.refreshes
+            if not pattern.has_place or ((pattern.pairs is not None or pattern.name) and not bar):
+                return False
+        elif pattern.dialect.generic and all(gathered.role == "other" for gathered, _ in found):
+            return False
+        step, unit = self._stands(pattern, match, places)
         line = self.line
         for gathered, value in found:
             gathered.unit = unit
@@ -361,6 +358,29 @@ class LogReader:
         if follows and (follows == "always" or self._cleared == line - 1):
             self._waiting += [gathered for gathered, _ in found]
         return True
+
+    def _stands(self, pattern: Line, match: re.Match[str], places: list[tuple[str, str]]) -> tuple[float | None, str]:
+        """Step and unit of a line: its own, one among its pairs, or carried from above."""
+        place = self.run.place
+        if pattern.has_place:
+            step, unit = self._place(pattern, match)
+        elif place.step is not None:
+            step, unit = place.step, "iteration"
+        else:
+            step, unit = place.epoch, "epoch" if place.epoch is not None else ""
+        if places and not pattern.step:
+            said = {role: number(value) for role, value in places}
+            if "step" in said:
+                return said["step"], "iteration"
+            if not pattern.has_place:
+                if "epoch" in said:
+                    place.set_epoch(said["epoch"])
+                    step, unit = said["epoch"], "epoch"
+                if "iter" in said:
+                    return place.within(id(pattern), said["iter"], 0.0), "iteration"
+                if "progress" in said and step is None:
+                    return said["progress"], "epoch"
+        return step, unit
 
     def _place(self, pattern: Line, match: re.Match[str]) -> tuple[float | None, str]:
         """Step and unit of a line that prints them."""
@@ -385,20 +405,16 @@ class LogReader:
             total = float(match[pattern.iters]) if pattern.iters and match[pattern.iters] is not None else 0.0
             step = place.within(id(pattern), float(match[pattern.iter]), total)
             if pattern.pattern.carries_step:
+                if place.total and total != place.total:
+                    return step, "iteration"  # another bar, of an evaluation
+                place.total = total
                 place.step = step
+                if self._waiting or self._layers_waiting:
+                    self._told(step)
             return step, "iteration"
         if place.step is not None:
             return place.step, "iteration"
         return place.epoch, "epoch" if place.epoch is not None else ""
-
-    def _named_place(self, role: str, value: float, step: float | None, unit: str) -> tuple[float | None, str]:
-        """Step and unit where the line prints them among its pairs."""
-        if role == "step":
-            return value, "iteration"
-        if role == "epoch":
-            self.run.place.set_epoch(value)
-            return (value, "epoch") if unit != "iteration" else (step, unit)
-        return self.run.place.within(0, value, 0.0), "iteration"
 
     def _told(self, step: float) -> None:
         """The bar after a line that was printed over it tells the line's step."""
@@ -450,22 +466,26 @@ class LogReader:
         names, cells = self.run.columns, match["rest"].split()
         if not names or len(cells) < 2 or len(cells) > len(names) + 12:
             return False
-        step, unit = self._place(pattern, match) if pattern.has_place else (None, "")
         found = []
+        places = []
         for name, cell in zip(names, cells):
+            value = cell.rstrip(":,")
             try:
-                value = number(cell.rstrip(":,"))
+                number(value)
             except ValueError:
                 continue
             target = self._target(pattern, name)
             if isinstance(target, Gathered):
-                found.append((target, cell.rstrip(":,")))
-            elif target is not None and step is None:
-                step, unit = self._named_place(target, value, step, unit)
+                found.append((target, value))
+            elif target is not None:
+                places.append((target, value))
+        if not found:
+            return False
+        step, unit = self._stands(pattern, match, places)
         for gathered, text in found:
             gathered.unit = unit
             gathered.add(step, self.line, text)
-        return bool(found)
+        return True
 
     def _layer(self, pattern: Line, match: re.Match[str]) -> None:
         reading = (self.line, match["phase"], match["layer"], match["blob"], number(match["value"]))

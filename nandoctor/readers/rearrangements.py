@@ -95,7 +95,8 @@ def reshape(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
     dims = [dim if isinstance(dim, int) else 0 for dim in layer.all("reshape_param.shape.dim")]
     limited(len(dims), "reshape_param.shape")
     if bottom is None:
-        return [None if 0 in dims or -1 in dims or layer.has("reshape_param.axis") else tuple(dims)]
+        whole = not layer.has("reshape_param.axis") and not layer.has("reshape_param.num_axes")
+        return [tuple(dim if dim > 0 else None for dim in dims) if whole else None]
     start = layer.whole("reshape_param.axis")
     start = start + len(bottom) + 1 if start < 0 else start
     number = layer.whole("reshape_param.num_axes", -1)

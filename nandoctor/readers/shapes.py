@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from nandoctor.readers.dimensions import Dim, MismatchError, Shape, product, shown
+from nandoctor.readers.dimensions import MAX_AXES, Dim, MismatchError, Shape, product, shown
 from nandoctor.readers.layer_types import SOURCES
 from nandoctor.readers.shape_rules import RULES
 from nandoctor.readers.windows import (
@@ -265,7 +265,11 @@ def _bounded(shapes: Shapes, layer: Layer, shape: Shape) -> Shape:
     if shape is None:
         return None
     count = product(shape)
-    if (count is not None and count > _INT_MAX) or any(dim is not None and abs(dim) > _INT_MAX for dim in shape):
-        shapes._blame("too-large", layer, "blob size exceeds INT_MAX")
+    if (
+        len(shape) > MAX_AXES
+        or (count is not None and count > _INT_MAX)
+        or any(dim is not None and abs(dim) > _INT_MAX for dim in shape)
+    ):
+        shapes._blame("too-large", layer, "blob size exceeds INT_MAX, or it has more than 32 axes")
         return None
     return shape

@@ -193,6 +193,8 @@ def weight_shape(layer: Layer, bottom: Shape) -> Shape:
         outputs = layer.whole("convolution_param.num_output")
         group = max(1, layer.whole("convolution_param.group", 1))
         kernels = [window.kernel for window in convolution_windows(layer, len(bottom) - 1 - axis % len(bottom))]
+        if layer.type == "ConvolutionDepthwise":
+            return (outputs, 1, *kernels)
         if layer.type == "Deconvolution":
             return (channels, outputs // group, *kernels)
         return (outputs, None if channels is None else channels // group, *kernels)
