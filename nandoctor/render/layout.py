@@ -116,9 +116,13 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
     """The report of a diagnosis in `lang`; with `details` nothing is left out."""
     words = Words(kb, lang)
     causes, others = _causes(diagnosis, words, details)
-    plan, later = _plan(diagnosis.fastest, words, details)
+    fine = diagnosis.verdict in ("healthy", "benign")
+    steps = [s for s in diagnosis.fastest if not fine or set(s.cures) & set(FINE)]
+    plan, later = _plan(steps, words, details)
     same = [s.id for s in diagnosis.fastest] == [s.id for s in diagnosis.diagnostic]
-    second = () if same else tuple(_step(s, n, words) for n, s in enumerate(diagnosis.diagnostic[:SECOND_SHOWN], 1))
+    second = (
+        () if same or fine else tuple(_step(s, n, words) for n, s in enumerate(diagnosis.diagnostic[:SECOND_SHOWN], 1))
+    )
     shown = {place for cause in causes for claim in cause.support + cause.against for place in claim.places}
     shown |= {edit.location for step in plan for edit in step.edits}
     found = [f for f in diagnosis.findings if details or not (f.locations and set(f.locations) <= shown)]
@@ -133,7 +137,7 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
     ]
     limit_findings = len(found) if details else FINDINGS_SHOWN
     limit_unchecked = len(unchecked) if details else UNCHECKED_SHOWN
-    question, option = _question(diagnosis, words)
+    question, option = ("", "") if fine else _question(diagnosis, words)
     return Report(
         files=_files(diagnosis, words),
         causes=causes,
@@ -167,7 +171,7 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
                 state=words.state(observation, state),
                 cause=words.cause(cause),
             )
-            for observation, state, cause in diagnosis.what_if[: None if details else 2]
+            for observation, state, cause in (() if fine else diagnosis.what_if[: None if details else 2])
         ),
         verdicts=verdicts(diagnosis, words),
     )

@@ -14,7 +14,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Reading, Run, Series
 from nandoctor.readers.series import first_nonfinite, onset
 from nandoctor.render.scale import Scale, fit, number, step_text
-from nandoctor.render.width import cut, cut_left, display_width, pad
+from nandoctor.render.width import cut, cut_left, display_width, pad, wrap
 from nandoctor.source import Location, printable
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -104,7 +104,7 @@ def loss_curve(
         return [" " + cut(kb.text("plot.no-loss", lang), width - 1)]
     finite = [y for _, y in view.points if math.isfinite(y)]
     if view.scale is None or len(finite) < 2:
-        return [" " + cut(line, width - 1) for line in _in_words(run, view, finite, lang, kb)]
+        return [" " + line for text in _in_words(run, view, finite, lang, kb) for line in wrap(text, width - 1)]
     rows = max(2, height - 4)
     ticks = _tick_rows(view.scale, rows)
     margin = max(len(label) for label in ticks.values()) + 1
@@ -157,8 +157,8 @@ def unit_word(run: Run) -> str:
 
 
 def where(run: Run, reading: Reading, file: str, lang: str, kb: KnowledgeBase) -> str:
-    """`iteration 150, train.log:412` in words, or the place alone if the line has no step."""
-    place = str(Location(file, reading.line))
+    """`iteration 150, train.log:412` in words, the place alone if the line has no step; the header names the folder."""
+    place = str(Location(_base(file), reading.line))
     if reading.step is None:
         return place
     step = kb.text(unit_word(run) + "-n", lang, step=step_text(reading.step))
@@ -173,13 +173,14 @@ def mark_text(run: Run, mark: Mark, lang: str, kb: KnowledgeBase, room: int = 20
     same = drawn is not None and (drawn.quantity == mark.quantity or {drawn.role, mark.role} <= TOTALS)
     name = "" if same else printable(mark.quantity)
     text = kb.text("plot.mark", lang, what=f"{cut(name, 28)} {value}".strip(), where=place)
-    if display_width(text) > room:  # the file name alone: its folder stands in the header
-        short = where(run, mark.reading, mark.file.replace("\\", "/").rsplit("/", 1)[-1], lang, kb)
-        text = kb.text("plot.mark", lang, what=f"{cut(name, 16)} {value}".strip(), where=short)
     return cut_left(text, room)
 
 
 # --- the parts
+
+
+def _base(file: str) -> str:
+    return file.replace("\\", "/").rsplit("/", 1)[-1] or file
 
 
 def _typical(series: Series) -> tuple[int, float]:
@@ -222,8 +223,9 @@ def _in_words(run: Run, view: Curve, finite: Sequence[float], lang: str, kb: Kno
 def _tick_rows(scale: Scale, rows: int) -> dict[int, str]:
     """Row -> label: the true bounds at the ends, round values between, never in adjacent rows."""
     labels = {0: number(scale.value(1.0)), rows - 1: number(scale.value(0.0))}
-    for value in scale.ticks(max(1, (rows - 2) // 2)):
-        row = _dot_row(scale, value, rows) // 4
+    middle = (rows - 1) / 2
+    placed = [(_dot_row(scale, value, rows) // 4, value) for value in scale.ticks(rows)]
+    for row, value in sorted(placed, key=lambda p: abs(p[0] - middle)):
         if all(abs(row - other) > 1 for other in labels):
             labels[row] = number(value)
     return labels
