@@ -15,6 +15,7 @@ from nandoctor.render.words import Words
 from nandoctor.source import Location, printable
 
 INDENT = 4
+NAME_AT_LEAST = 10
 
 
 class LayerTable:
@@ -36,10 +37,13 @@ class LayerTable:
             [*("" if v is None else number(v) for v in row.values), "" if g is None else f"×{number(g)}"]
             for row, g in zip(found.rows, growths)
         ]
-        widths = [max(display_width(line[n]) for line in [header, *table]) for n in range(len(header))]
+        widths = self._widths([header, *table])
+        if sum(widths) + 2 * len(widths) + NAME_AT_LEAST + INDENT > sheet.width:  # bare steps say it too
+            header[:-1] = ["" if p.step is None else step_text(p.step) for p in found.passes]
+            widths = self._widths([header, *table])
         name_width = min(
             max(display_width(printable(row.layer)) for row in found.rows),
-            max(10, sheet.width - INDENT - sum(widths) - 2 * len(widths)),
+            max(NAME_AT_LEAST, sheet.width - INDENT - sum(widths) - 2 * len(widths)),
         )
         sheet.heading(words(f"report.layers-{found.phase}"))
         sheet.line((" " * (INDENT + name_width) + self._columns(header, widths), "dim"))
@@ -49,6 +53,9 @@ class LayerTable:
             name = pad(cut(printable(row.layer), name_width), name_width)
             sheet.line((" " * INDENT + name + self._columns(line, widths), "bold red" if row.bad else ""))
         sheet.text(self._sentence(found), INDENT)
+
+    def _widths(self, lines: Sequence[Sequence[str]]) -> list[int]:
+        return [max(map(display_width, column)) for column in zip(*lines)]
 
     def _columns(self, cells: Sequence[str], widths: Sequence[int]) -> str:
         return "".join("  " + pad(cell, width, right=True) for cell, width in zip(cells, widths))

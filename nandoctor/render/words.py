@@ -101,9 +101,8 @@ def _clean(text: str) -> str:
 
 def percent(probability: float) -> str:
     """`91 %` with a no-break space; the ends are never certain: `< 1 %`, `> 99 %`."""
-    if probability < 0.005:
-        return "<\u00a01\u00a0%"
-    return ">\u00a099\u00a0%" if probability > 0.994 else f"{100 * probability:.0f}\u00a0%"
+    rounded = f"{100 * probability:.0f}"
+    return {"0": "<\u00a01", "100": ">\u00a099"}.get(rounded, rounded) + "\u00a0%"
 
 
 def decibans(weight: float) -> str:
