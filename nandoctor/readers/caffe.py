@@ -115,7 +115,8 @@ class Layer(_Fields):
     """A layer in current terms, whatever the version of the net.
 
     name, type: current-style type, e.g. "Pooling" also for `pool` and `POOLING`.
-    bottoms, tops: blob names in order. loss_weights: one per top (one too for a loss without tops); 1 for the first top of a loss, else 0, unless given.
+    bottoms, tops: blob names in order.
+    loss_weights: one per top (one too for a loss without tops); unless given, 1 for a loss's first top, else 0.
     message: its fields in the current form; their offsets are those of the owner's own fields.
     field: the owner's own field; version: 0, 1 or 2.
     """
@@ -152,7 +153,7 @@ class Layer(_Fields):
         return self.document.location(self.field.start)
 
     def in_phase(self, phase: str) -> bool:
-        """Whether include and exclude rules keep the layer in a phase; levels, and stages other than DIGITS', are ignored."""
+        """Whether include and exclude rules keep the layer; levels, and stages other than DIGITS', are ignored."""
         if any(_meets(rule, phase, exclude=True) for rule in self.all("exclude")):
             return False
         rules = self.all("include")

@@ -27,13 +27,14 @@ class Gathered:
         "finite_after",
         "first",
         "items",
+        "last",
         "mean",
         "nonfinite",
         "quantity",
         "refreshes",
         "role",
         "sign",
-        "since",
+        "sticky",
         "unit",
         "weight",
     )
@@ -47,11 +48,12 @@ class Gathered:
         self.nonfinite = 0
         self.finite_after = 0
         self.first: Raw | None = None
-        self.since = 0  # readings since the first non-finite one
         self.sign = ""
         self.weight: float | None = None
         self.unit = ""
         self.mean: Gathered | None = None
+        self.last = ""  # as printed, in a bar
+        self.sticky = role.startswith("validation") or quantity.endswith("epoch")  # printed all through the next epoch
 
     def add(self, step: float | None, line: int, text: str) -> None:
         """A reading as printed."""
@@ -63,6 +65,13 @@ class Gathered:
             except ValueError:
                 return
         items = self.items
+        if self.refreshes:
+            if items and text == self.last and (self.sticky or step in (0, items[-1][0])):
+                return  # a bar shows the old value until there is a new one
+            self.last = text
+            if items and step is not None and items[-1][0] == step and isfinite(items[-1][2]) and isfinite(value):
+                items[-1] = (step, line, value)
+                return
         if not isfinite(value):
             self.nonfinite += 1
             if self.first is None:
@@ -71,15 +80,6 @@ class Gathered:
                     self.sign = "-"
         elif self.nonfinite:
             self.finite_after += 1
-        if (
-            self.refreshes
-            and items
-            and step is not None
-            and items[-1][0] == step
-            and items[-1][2] - items[-1][2] == 0.0
-        ):
-            items[-1] = (step, line, value)  # a bar shows the old value until the new one is there
-            return
         items.append((step, line, value))
         if len(items) >= _FULL:
             self.thin()

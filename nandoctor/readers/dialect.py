@@ -28,7 +28,9 @@ NUMBER = (
 # What may stand in front of it: quotes, markdown stars, a tensor's or array's name.
 OPEN = r"(?:[\w.:<]*(?:[Tt]ensor|[Aa]rray|float\d*)\(|<tf\.Tensor[^>]{0,80}numpy=)?\[*['\"*]*"
 # A name of one to four words, the later ones beginning with a letter. The look-behind keeps a search linear.
-NAME = r"(?<![\w./@#-])[^\W\d][\w./@#-]*+(?: [^\W\d][\w./@#-]*+){0,3}?"
+WORD = r"[^\W\d][\w./@#-]*+"
+NAME = rf"(?<![\w./@#-]){WORD}(?: {WORD}){{0,3}}?"
+NEAR = rf"(?<![\w./@#-]){WORD}(?: {WORD}){{0,2}}?"  # without a sign between name and value three words must do
 # Not the beginning of a date, a time, a version or a fraction.
 WHOLE = r"(?![\d.]*[:/-]?\d)"
 MEAN = rf"(?:[ \t]*\([ \t]*(?P<mean>{NUMBER})[ \t]*\))?"
@@ -39,7 +41,8 @@ MACROS = {
     # `name: value`, `name=value`, `name value`, each with a running mean in brackets if there is one
     "pair": rf"(?P<name>{NAME})\s{{0,20}}[:=：]\s{{0,20}}{OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
     "spaced": rf"(?P<name>{NAME})[ \t]{{1,20}}{OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
-    "either": rf"(?P<name>{NAME})(?:\s{{0,20}}[:=：]\s{{0,20}}|[ \t]{{1,20}}){OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
+    "either": rf"(?P<name>{NEAR}(?:(?: {WORD})(?=\s{{0,20}}[:=：]))?)(?:\s{{0,20}}[:=：]\s{{0,20}}|[ \t]{{1,20}})"
+    rf"{OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
     # a dict as Python or JSON prints it
     "quoted": rf"['\"](?P<name>[\w./@ \-]+)['\"]: {OPEN}(?P<value>{NUMBER}){WHOLE}",
 }

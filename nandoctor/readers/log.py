@@ -35,6 +35,8 @@ _HEADER = re.compile(r"^[\s\"'{\[*-]*([A-Za-z_][\w.\- /]{0,60}?)[\"']?\s*(?::|=|
 _ARGUMENT = re.compile(
     r"[\"']?([A-Za-z_]\w{0,60})[\"']?\s*(?:=|:\s)\s*('[^']{0,200}'|\"[^\"]{0,200}\"|[^\s,(){}\[\]]{1,200})"
 )
+# A dump of arguments or of a configuration on one line
+_DUMP = re.compile(r"\W{0,4}(?:[\w.]+[\s:=]{1,3}){0,4}\w{0,60}[({]|\w{1,60}=\S+,? +\w{1,60}=")
 # What loggers put in front: glog and absl, dates, levels, ranks. For the header only; patterns search past it.
 _PREFIX = re.compile(
     r"^(?:[IWEF]\d{4,8} [\d:.]+ +\d+ \S+:\d+\]|\[?\d{2,4}[-/]\d\d(?:[-/]\d\d)?[ T][\d:.,]+[^\s\]]*\]?"
@@ -87,11 +89,13 @@ def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
 
 
 def _told_apart(series: Iterable[Gathered]) -> list[Gathered]:
-    """A single component without a total beside it is the loss itself."""
+    """A single component without a total beside it is the loss itself; so is Caffe's only output with a weight."""
     gathered = [g for g in series if g.items]
     parts = [g for g in gathered if g.role == "loss_part"]
-    if len(parts) == 1 and not any(g.role == "loss" for g in gathered):
-        parts[0].role = "loss"
+    if len(parts) == 1:
+        totals: Sequence[Role] = ("loss",) if parts[0].weight is not None else ("loss", "loss_running")
+        if not any(g.role in totals for g in gathered):
+            parts[0].role = "loss"
     return gathered
 
 
@@ -518,6 +522,8 @@ class LogReader:
             fields.setdefault("step", f"{step:g}")
         run.events.add(pattern.id, self.line, text, fields)
         self.dialects[event.dialect.id] = self.dialects.get(event.dialect.id, 0) + 1
+        if "iteration" in fields:  # the lines that follow belong to it
+            run.place.step = number(fields["iteration"])
         if pattern.ends and not (run.ended and pattern.ends == "complete"):
             run.ended, run.ended_line = pattern.ends, self.line
         if pattern.resumes:
@@ -536,8 +542,8 @@ class LogReader:
         if len(header) >= MAX_HEADER:
             return
         text = _PREFIX.sub("", text)
-        found = _ARGUMENT.findall(text) if "(" in text or "{" in text or text.count("=") > 1 else []
-        if not found and (match := _HEADER.match(text)):
+        found = _ARGUMENT.findall(text) if _DUMP.match(text) else []
+        if not found and not text.startswith("  ") and (match := _HEADER.match(text)):
             found = [match.groups()]
         for key, value in found[:MAX_HEADER]:
             header.setdefault(printable(key).strip(), printable(value).strip("'\" ,"))

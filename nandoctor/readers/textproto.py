@@ -163,6 +163,7 @@ _SPACE = re.compile(_SKIP)
 _ESCAPE = re.compile(
     rb"\\(?:([abfnrtv\\'\"?])|[xX]([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
 )
+_SHORT_ESCAPE = re.compile(r"\\(?:([xX]([0-9a-fA-F]{1,2})$|([0-7]{1,2})$)|.)", re.DOTALL)
 _SIMPLE = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 _LUMP = re.compile(r"[\w.+-]+")
 _NONFINITE = {"inf": float("inf"), "infinity": float("inf"), "nan": float("nan")}
@@ -346,19 +347,19 @@ class _Reader:
                 raise self.expected("a number after '-'", at + len(signed) - len(rest))
             return self.number("-" + rest, at), value.end(_SIGNED), value.end()
         end, after = value.end(_STRING), value.end()
-        read = _unescaped(string)
+        body = string[1:-1]
         if after == end:
             more = _MORE_STRING.match(self.text, end)
             if more is not None:
-                pieces = [read]
+                bodies = [body]
                 while more is not None:
-                    pieces.append(_unescaped(more[1]))
+                    bodies.append(more[1][1:-1])
                     end = more.end()
                     more = _MORE_STRING.match(self.text, end)
-                read = "".join(pieces)
+                body = _joined(bodies)
                 separator = _SEPARATOR.match(self.text, end)
                 after = separator.end() if separator else end
-        return read, end, after
+        return _unescaped(body), end, after
 
     def number(self, lump: str, at: int) -> int | float:
         read = _number(lump)
@@ -441,9 +442,7 @@ def _number(lump: str) -> int | float | None:
             whole = int(digits[2:].rstrip("uUlL"), 16)
         else:
             digits = digits.rstrip("fFuUlL")
-            if not digits.isdigit():
-                return sign * float(digits)
-            if len(digits) > 20:
+            if not digits.isdigit() or len(digits) > 20 or lump[-1] in "fF":
                 return sign * float(digits)
             whole = int(digits, 8 if digits[0] == "0" else 10)
     except ValueError:
@@ -451,9 +450,19 @@ def _number(lump: str) -> int | float | None:
     return sign * (whole if whole < 1 << 64 else float(whole))
 
 
-def _unescaped(literal: str) -> str:
-    """The text between the quotes. Escapes are bytes (UTF-8); an unknown one stays as it is, as in `D:\\data`."""
-    body = literal[1:-1]
+def _joined(bodies: list[str]) -> str:
+    """Adjacent strings as one; a short escape at an end must not swallow digits of the next."""
+    return "".join(_SHORT_ESCAPE.sub(_padded_escape, body) if "\\" in body else body for body in bodies)
+
+
+def _padded_escape(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return match[0]  # an escaped character, a backslash among them
+    return "\\%03o" % (int(match[2], 16) if match[2] else int(match[3], 8))
+
+
+def _unescaped(body: str) -> str:
+    """A string without its escapes, which are bytes of UTF-8; an unknown one stays as it is, as in `D:\\data`."""
     if "\\" not in body:
         return body
     raw = _ESCAPE.sub(_escape, body.encode("utf-8", "surrogatepass"))
