@@ -12,7 +12,7 @@ from nandoctor.kb.shelf import Shelf, problem, texts
 
 BACKGROUND_TOLERANCE = 0.005  # hand-written numbers with two decimals
 MIN_SHOWS = 3  # links; with fewer, a cause is its prior and little else
-MAX_STATED = 1.15  # sum of stated frequencies of one observation; words are rough, but not this rough
+MAX_STATED = 1.005  # sum of stated frequencies of one observation: its states exclude each other
 MODIFIERS = frozenset(
     {"exists", "missing", "eq", "ne", "gt", "ge", "lt", "le", "in", "gt_field", "lt_field", "re"}
 )  # of `when`
