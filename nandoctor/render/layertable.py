@@ -1,8 +1,7 @@
-"""Per-layer magnitudes as a small table of a terminal page."""
+"""Per-layer magnitudes as a small table: its cells for any view, and the table of a terminal page."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from nandoctor.readers.facts import Run
@@ -18,65 +17,68 @@ INDENT = 4
 NAME_AT_LEAST = 10
 
 
-class LayerTable:
-    """The per-layer magnitudes as a small table: first pass, last clean pass, the pass that went bad."""
+def layer_cells(
+    found: LayerSummary, run: Run, words: Words, *, bare: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Column names (a pass each, then growth) and the cells of every row; `bare` names a pass by its step alone."""
+    over_time = any(row.over_time is not None for row in found.rows)
+    growths = [row.over_time if over_time else row.over_depth for row in found.rows]
+    header = [_pass_name(p, run, words, bare) for p in found.passes]
+    header.append(words("report.growth-time" if over_time else "report.growth-depth"))
+    cells = [
+        [*("" if v is None else number(v) for v in row.values), "" if g is None else f"×{number(g)}"]
+        for row, g in zip(found.rows, growths)
+    ]
+    return header, cells
 
-    def __init__(self, sheet: Page, words: Words, run: Run) -> None:
-        self.sheet = sheet
-        self.words = words
-        self.run = run
 
-    def write(self, found: LayerSummary) -> None:
-        """Heading, one row a layer, and a sentence about the first bad one."""
-        words, sheet = self.words, self.sheet
-        over_time = any(row.over_time is not None for row in found.rows)
-        growths = [row.over_time if over_time else row.over_depth for row in found.rows]
-        header = [self._pass_name(p) for p in found.passes]
-        header.append(words("report.growth-time" if over_time else "report.growth-depth"))
-        table = [
-            [*("" if v is None else number(v) for v in row.values), "" if g is None else f"×{number(g)}"]
-            for row, g in zip(found.rows, growths)
-        ]
-        widths = self._widths([header, *table])
-        if sum(widths) + 2 * len(widths) + NAME_AT_LEAST + INDENT > sheet.width:  # bare steps say it too
-            header[:-1] = ["" if p.step is None else step_text(p.step) for p in found.passes]
-            widths = self._widths([header, *table])
-        name_width = min(
-            max(display_width(printable(row.layer)) for row in found.rows),
-            max(NAME_AT_LEAST, sheet.width - INDENT - sum(widths) - 2 * len(widths)),
-        )
-        sheet.heading(words(f"report.layers-{found.phase}"))
-        sheet.line((" " * (INDENT + name_width) + self._columns(header, widths), "dim"))
-        for row, line in zip(found.rows, table):
-            if row.skipped:
-                sheet.line((" " * INDENT + "…", "dim"))
-            name = pad(cut(printable(row.layer), name_width), name_width)
-            sheet.line((" " * INDENT + name + self._columns(line, widths), "bold red" if row.bad else ""))
-        sheet.text(self._sentence(found), INDENT)
+def layer_sentence(found: LayerSummary, run: Run, words: Words) -> str:
+    """Which layer went bad first, where that stands, and whether its weights were still finite."""
+    bad = found.first_bad
+    if bad is None:
+        return words("report.layers-finite")
+    text = words(
+        "report.layer-first",
+        layer=bad.layer,
+        blob=f"{bad.phase}, {bad.blob}",
+        value=number(bad.value),
+        where=str(Location(run.files[0], bad.line)) if run.files else str(bad.line),
+    )
+    if found.weights_bad is None:
+        return text
+    return f"{text}; {words('report.layer-weights-bad' if found.weights_bad else 'report.layer-weights-fine')}"
 
-    def _widths(self, lines: Sequence[Sequence[str]]) -> list[int]:
-        return [max(map(display_width, column)) for column in zip(*lines)]
 
-    def _columns(self, cells: Sequence[str], widths: Sequence[int]) -> str:
-        return "".join("  " + pad(cell, width, right=True) for cell, width in zip(cells, widths))
+def write_layers(sheet: Page, found: LayerSummary, run: Run, words: Words) -> None:
+    """Heading, one row a layer, and a sentence about the first bad one."""
+    header, cells = layer_cells(found, run, words)
+    widths = _widths([header, *cells])
+    if sum(widths) + 2 * len(widths) + NAME_AT_LEAST + INDENT > sheet.width:
+        header, cells = layer_cells(found, run, words, bare=True)
+        widths = _widths([header, *cells])
+    name_width = min(
+        max(display_width(printable(row.layer)) for row in found.rows),
+        max(NAME_AT_LEAST, sheet.width - INDENT - sum(widths) - 2 * len(widths)),
+    )
+    sheet.heading(words(f"report.layers-{found.phase}"))
+    sheet.line((" " * (INDENT + name_width) + _columns(header, widths), "dim"))
+    for row, line in zip(found.rows, cells):
+        if row.skipped:
+            sheet.line((" " * INDENT + "…", "dim"))
+        name = pad(cut(printable(row.layer), name_width), name_width)
+        sheet.line((" " * INDENT + name + _columns(line, widths), "bold red" if row.bad else ""))
+    sheet.text(layer_sentence(found, run, words), INDENT)
 
-    def _pass_name(self, one: Pass) -> str:
-        if one.step is None:
-            return self.words("report.pass-n", number=one.number)
-        return self.words(unit_word(self.run) + "-n", step=step_text(one.step))
 
-    def _sentence(self, found: LayerSummary) -> str:
-        bad = found.first_bad
-        if bad is None:
-            return self.words("report.layers-finite")
-        place = str(Location(self.run.files[0], bad.line)) if self.run.files else str(bad.line)
-        text = self.words(
-            "report.layer-first",
-            layer=bad.layer,
-            blob=f"{bad.phase}, {bad.blob}",
-            value="NaN" if math.isnan(bad.value) else number(bad.value),
-            where=place,
-        )
-        if found.weights_bad is None:
-            return text
-        return f"{text}; {self.words('report.layer-weights-bad' if found.weights_bad else 'report.layer-weights-fine')}"
+def _pass_name(one: Pass, run: Run, words: Words, bare: bool) -> str:
+    if one.step is None:
+        return str(one.number) if bare else words("report.pass-n", number=one.number)
+    return step_text(one.step) if bare else words(unit_word(run) + "-n", step=step_text(one.step))
+
+
+def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(display_width, column)) for column in zip(*lines)]
+
+
+def _columns(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join("  " + pad(cell, width, right=True) for cell, width in zip(cells, widths))

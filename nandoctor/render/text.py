@@ -9,7 +9,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Run
 from nandoctor.readers.series import onset
 from nandoctor.render.layers import summary
-from nandoctor.render.layertable import LayerTable
+from nandoctor.render.layertable import write_layers
 from nandoctor.render.layout import NONE_OF_THESE, CauseView, Claim, Report, StepView, build
 from nandoctor.render.page import NARROW, Page, Style
 from nandoctor.render.plot import loss_curve, loss_series, spark
@@ -112,7 +112,7 @@ class _TextReport:
         found = summary(run.layers, rows=100 if self.details else 8)
         if found is None or not found.rows or found.phase not in ("forward", "backward", "update"):
             return
-        LayerTable(self.sheet, self.words, run).write(found)
+        write_layers(self.sheet, found, run, self.words)
 
     # --- why
 
