@@ -51,7 +51,7 @@ def test_mermaid() -> None:
         "flowchart LR",
         '  observation_a__b("about a_b")',
         '  observation_trial{{"about trial"}}',
-        '  cause_bad_luck["Bad #quot;luck#quot; &lt;b&gt; &amp; #96;more#96;<br>than ever"]',
+        '  cause_bad_luck["Bad #quot;luck#quot; &lt;b&gt; &amp; #96;more#96; than<br>ever"]',
         '  remedy_fix_it(["Fix \\ it"])',
         '  remedy_hide_it(["a title"])',
         '  observation_a__b -->|"yes: often"| cause_bad_luck',
@@ -68,7 +68,7 @@ def test_dot_escapes_and_balances() -> None:
     assert text.startswith("digraph nandoctor {\n")
     assert text.endswith("}\n")
     assert '"remedy.fix-it" [label="Fix \\\\ it", shape=box, style=rounded];' in text
-    assert '"Bad \\"luck\\" <b> & `more`\\nthan ever"' in text
+    assert '"Bad \\"luck\\" <b> & `more` than\\never"' in text
     for line in text.splitlines()[1:-1]:
         assert line.endswith(";")
         assert len(re.findall(r'(?<!\\)"', line)) % 2 == 0
