@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isfinite, isnan
 
 from nandoctor.readers.dialect import number
@@ -14,6 +15,7 @@ BUCKETS = 500  # of the rest; each keeps its first, minimum and maximum
 KEEP_ALL = 2 * EDGE + EDGE + AFTER + 3 * BUCKETS  # no down-sampling below
 _FULL = 12_000  # readings held before a series is thinned out
 _MAX_LAYERS = 200_000
+PART = 1 << 40  # line numbers of the next part of a rotated log begin here, until `finish` tells them apart
 _TEXT = 500  # characters of an event's line
 
 Raw = tuple[float | None, int, float]
@@ -90,23 +92,32 @@ class Gathered:
         self.items = thinned(self.items, self.first)
         self.count -= len(self.items)
 
-    def finish(self, file: str) -> Series:
-        """The series as the detectors see it."""
+    def finish(self, parts: Sequence[str]) -> Series:
+        """The series as the detectors see it; `parts` are the files of a rotated log, or the one file."""
         total = self.count + len(self.items)
         items = thinned(self.items, self.first) if len(self.items) > KEEP_ALL else self.items
+        file = parts[items[0][1] // PART] if items else parts[0]
         return Series(
             quantity=self.quantity,
             role=self.role,
             file=file,
-            readings=tuple(Reading(*item) for item in items),
+            readings=tuple(_placed(item, parts, file) for item in items),
             count=total,
-            first_nonfinite=Reading(*self.first) if self.first else None,
+            first_nonfinite=_placed(self.first, parts, file) if self.first else None,
             nonfinite_count=self.nonfinite,
             finite_after_nonfinite=self.finite_after,
             weight=self.weight,
             sign="-" if self.sign else "",
             unit=self.unit,  # type: ignore[arg-type]
         )
+
+
+def _placed(item: Raw, parts: Sequence[str], file: str) -> Reading:
+    step, line, value = item
+    if line < PART:
+        return Reading(step, line, value)
+    part = parts[line // PART]
+    return Reading(step, line % PART, value, "" if part == file else part)
 
 
 def thinned(items: list[Raw], first: Raw | None) -> list[Raw]:
@@ -170,14 +181,19 @@ class Events:
         """How many lines of this kind there were."""
         return sum(e.count for e in self._kinds.get(kind, {}).values())
 
-    def finish(self, file: str) -> tuple[Event, ...]:
-        """All events in line order."""
-        found = [
-            Event(kind=kind, location=Location(file, e.line), text=e.text, fields=e.fields, count=e.count)
-            for kind, of_kind in self._kinds.items()
-            for e in of_kind.values()
-        ]
-        return tuple(sorted(found, key=lambda e: e.location.line))
+    def finish(self, parts: Sequence[str]) -> tuple[Event, ...]:
+        """All events in file order."""
+        found = [(e.line, kind, e) for kind, of_kind in self._kinds.items() for e in of_kind.values()]
+        return tuple(
+            Event(
+                kind=kind,
+                location=Location(parts[line // PART], line % PART),
+                text=e.text,
+                fields=e.fields,
+                count=e.count,
+            )
+            for line, kind, e in sorted(found, key=lambda item: item[:2])
+        )
 
 
 class Layers:

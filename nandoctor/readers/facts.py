@@ -5,6 +5,7 @@ Everything here is immutable and plain. A `Run` is one training as one or severa
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal, NamedTuple
 
@@ -66,8 +67,7 @@ class Series(msgspec.Struct, frozen=True):
         """The finite readings before the first non-finite one (all of them if there is none)."""
         if self.first_nonfinite is None:
             return self.finite()
-        stop = self.first_nonfinite.line
-        return [r for r in self.readings if r.line < stop or (r.line == stop and math.isfinite(r.value))]
+        return list(itertools.takewhile(lambda r: math.isfinite(r.value), self.readings))
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from nandoctor.errors import UnreadableError, UsageError
 from nandoctor.kb.model import KnowledgeBase
-from nandoctor.readers.collect import Events, Gathered, Layers
+from nandoctor.readers.collect import PART, Events, Gathered, Layers
 from nandoctor.readers.dialect import PLACES, VALIDATION, Block, Event, Lexicon, Line, number
 from nandoctor.readers.facts import Embedded, LayerReading, Role, Run
 from nandoctor.readers.lines import aligned, overprinted, text_of, without_marks
@@ -172,8 +172,10 @@ class LogReader:
 
     def __init__(self, name: str, lexicon: Lexicon) -> None:
         self.name = name
+        self.parts = [name]
         self.lexicon = lexicon
-        self.line = 0
+        self.line = 0  # plus PART for each rotated part before this one
+        self.lines_before = 0
         self.filled = 0  # non-empty lines
         self.unrecognised = 0
         self.dialects: dict[str, int] = {}
@@ -225,6 +227,13 @@ class LogReader:
                 self._known(key, kind, text)
         self.line = number_
 
+    def next_part(self, name: str) -> None:
+        """The log goes on in another file: its lines are counted anew."""
+        self._close_block()
+        self.lines_before += self.line % PART
+        self.parts.append(name)
+        self.line = (len(self.parts) - 1) * PART
+
     def skip(self, lines: int) -> None:
         """Lines of the file that are not read."""
         self.line += lines
@@ -273,7 +282,7 @@ class LogReader:
                 return
         for hint, dialect in self.lexicon.hints:
             if hint in text:
-                self.hints[dialect.framework] = self.hints.get(dialect.framework, 0) + 1
+                self.hints[dialect.framework] = self.hints.get(dialect.framework, 0.0) + dialect.weight
         if self._block is not None and self._block_start == self.line + 1:
             return
         if not self.run.has_loss:
@@ -567,10 +576,12 @@ class LogReader:
         text = "\n".join(self._block_lines).rstrip() + "\n"
         if text.strip():
             if self._block.pattern.kind == "solver":
-                self.run.solver = Embedded(text, self.name, self._block_start)
+                self.run.solver = Embedded(text, self.parts[-1], self._block_start % PART)
             else:
                 phase = re.search(r"state\s*\{[^}]*phase:\s*(TRAIN|TEST)", text)
-                self.run.nets.append(Embedded(text, self.name, self._block_start, phase[1] if phase else ""))
+                self.run.nets.append(
+                    Embedded(text, self.parts[-1], self._block_start % PART, phase[1] if phase else "")
+                )
         self._block, self._block_lines = None, []
 
     # --- the result
@@ -588,17 +599,17 @@ class LogReader:
         if number_ > 1:
             which = runs.index(run) + 1
             notes.append(f"{printable(self.name)} holds {number_} runs; run {which} is diagnosed")
-        series = tuple(g.finish(self.name) for g in _told_apart(run.series.values()) if g.items)
+        series = tuple(g.finish(self.parts) for g in _told_apart(run.series.values()) if g.items)
         if not any(s.role in SHARES_LOSS for s in series):
             notes.append(f"{printable(self.name)}: no training loss was recognised in it")
         return Run(
-            files=(self.name,),
+            files=tuple(self.parts),
             dialects=dict(sorted(self.dialects.items(), key=lambda item: -item[1])),
             framework=self._framework(),
-            lines=self.line,
+            lines=self.lines_before + self.line % PART,
             unrecognised_share=self.unrecognised / self.filled if self.filled else 0.0,
             series=series,
-            events=run.events.finish(self.name),
+            events=run.events.finish(self.parts),
             layers=run.layers.finish(),
             top_shapes=run.top_shapes,
             solver_text=run.solver,
@@ -611,12 +622,12 @@ class LogReader:
         )
 
     def _framework(self) -> str:
-        votes = dict(self.hints)
-        of = {p.dialect.id: p.dialect for p in self.lexicon.lines} | {
-            e.dialect.id: e.dialect for e in self.lexicon.events
-        }
+        """By the lines that were recognised; where they say nothing, by names of packages in paths and messages."""
+        of = {item.dialect.id: item.dialect for item in (*self.lexicon.lines, *self.lexicon.events)}
+        votes: dict[str, float] = {}
         for name, count in self.dialects.items():
-            dialect = of.get(name)
-            if dialect is not None and dialect.framework:
+            dialect = of[name]
+            if dialect.framework:
                 votes[dialect.framework] = votes.get(dialect.framework, 0.0) + count * dialect.weight
-        return max(votes, key=lambda f: votes[f]) if votes else ""
+        votes = votes or self.hints
+        return max(votes, key=lambda f: (votes[f], self.hints.get(f, 0.0))) if votes else ""

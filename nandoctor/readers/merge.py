@@ -1,28 +1,144 @@
-"""Several files of one run into one history."""
+"""Several files of one run into one history: which file is what, rotated parts in order, one `Run` of all."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from itertools import chain
 
+import msgspec
+
+from nandoctor.errors import UnreadableError
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
 from nandoctor.readers.lines import Source
-from nandoctor.readers.log import LogReader
+from nandoctor.readers.log import SHARES_LOSS, LogReader
+from nandoctor.readers.metrics import metrics_kind, read_json, read_table
+from nandoctor.readers.sniff import kind_of_bytes
+from nandoctor.source import printable
 
 Progress = Callable[[int, int], None]
+_ROTATED = re.compile(r"(?P<stem>.+?)[._-](?P<number>\d{1,4})(?P<packed>\.(?:gz|xz|zst|bz2))?$")
+_PACKED = re.compile(r"\.(?:gz|xz|zst|bz2)$")
 
 
 def read_files(paths: Sequence[str], kb: KnowledgeBase, dialect: str, progress: Progress | None) -> Run:
-    """All files of one run."""
-    runs = [read_log(path, Lexicon(kb, dialect), progress) for path in paths]
-    return runs[0]
+    """All files of one run. The first log with a loss leads: the onset's line is a line of it.
+
+    Raises:
+        UnreadableError: as `read_run`.
+    """
+    runs = []
+    for parts in rotated(list(dict.fromkeys(paths))):
+        runs.append(read_parts(parts, Lexicon(kb, dialect), progress))
+    return merged(runs)
 
 
-def read_log(path: str, lexicon: Lexicon, progress: Progress | None = None) -> Run:
-    """One log file."""
-    source = Source(path)
-    reader = LogReader(path, lexicon)
-    for chunk in source.chunks():
-        reader.feed(chunk)
+def rotated(paths: Sequence[str]) -> list[list[str]]:
+    """Parts of one rotated log together, oldest first: train.log.2.gz, train.log.1, train.log."""
+    groups: dict[str, list[tuple[int, str]]] = {}
+    plain = {_PACKED.sub("", path) for path in paths}
+    for path in paths:
+        match = _ROTATED.fullmatch(path)
+        stem = match["stem"] if match else ""
+        if match and stem in plain:  # the newest part has the bare name
+            groups.setdefault(stem, []).append((-int(match["number"]), path))
+        else:
+            groups.setdefault(_PACKED.sub("", path), []).append((1, path))
+    return [[path for _, path in sorted(parts)] for parts in groups.values()]
+
+
+def read_parts(paths: Sequence[str], lexicon: Lexicon, progress: Progress | None = None) -> Run:
+    """One file, or the parts of one rotated log as one.
+
+    Raises:
+        UnreadableError: empty, binary, a net instead of a log, not to be opened.
+    """
+    reader: LogReader | None = None
+    for path in paths:
+        source = Source(path)
+        chunks = source.chunks()
+        first = next(chunks, b"")
+        second = next(chunks, b"") if len(first) < 4096 else b""
+        head = first + second
+        refuse(path, head, source)
+        kind = metrics_kind(head)
+        pieces = chain([first, second] if second else [first], chunks)
+        if kind == "table" and len(paths) == 1:
+            return read_table(pieces, path, lexicon)
+        if kind == "json" and len(paths) == 1:
+            return read_json(pieces, path, lexicon)
+        if reader is None:
+            reader = LogReader(path, lexicon)
+        else:
+            reader.next_part(path)
+        told = 0
+        for piece in pieces:
+            reader.feed(piece)
+            if progress is not None and source.position - told > 1 << 22:
+                told = source.position
+                progress(source.position, source.size)
+        reader.notes += source.notes
+    assert reader is not None
     return reader.finish()
+
+
+def refuse(path: str, head: bytes, source: Source) -> None:
+    """Raises for what is no log.
+
+    Raises:
+        UnreadableError: empty, binary, a net or solver.
+    """
+    shown = printable(path if path != "-" else "standard input")
+    if not head.strip():
+        if source.size > 0 and not source.notes:
+            raise UnreadableError(f"{shown} holds nothing but blanks or zero bytes")
+        raise UnreadableError(f"{shown} is empty")
+    kind = kind_of_bytes(head)
+    if kind == "binary":
+        raise UnreadableError(f"{shown} is binary, not a log")
+    if kind == "prototxt":
+        raise UnreadableError(f"{shown} is a net or solver (prototxt), not a log; give it with --net or --solver")
+
+
+def merged(runs: Sequence[Run]) -> Run:
+    """The histories of several files as one; the first with a training loss leads."""
+    if len(runs) == 1:
+        return runs[0]
+    tables = {"tables", "hf"}
+    order = sorted(
+        range(len(runs)),
+        key=lambda i: (not _has_loss(runs[i]), set(runs[i].dialects) <= tables and not runs[i].events, i),
+    )
+    lead = runs[order[0]]
+    rest = [runs[i] for i in order[1:]]
+    dialects = dict(lead.dialects)
+    for run in rest:
+        for name, count in run.dialects.items():
+            dialects[name] = dialects.get(name, 0) + count
+    lines = sum(run.lines for run in runs)
+    some_loss = _has_loss(lead)
+    return msgspec.structs.replace(
+        lead,
+        files=tuple(dict.fromkeys(file for run in (lead, *rest) for file in run.files)),
+        dialects=dialects,
+        framework=lead.framework or next((run.framework for run in rest if run.framework), ""),
+        lines=lines,
+        unrecognised_share=sum(run.unrecognised_share * run.lines for run in runs) / lines if lines else 0.0,
+        series=tuple(s for run in (lead, *rest) for s in run.series),
+        events=tuple(e for run in (lead, *rest) for e in run.events),
+        layers=lead.layers or next((run.layers for run in rest if run.layers), ()),
+        top_shapes=lead.top_shapes or next((run.top_shapes for run in rest if run.top_shapes), {}),
+        solver_text=lead.solver_text or next((run.solver_text for run in rest if run.solver_text), None),
+        net_texts=lead.net_texts or next((run.net_texts for run in rest if run.net_texts), ()),
+        header={key: value for run in (*reversed(rest), lead) for key, value in run.header.items()},
+        ended=lead.ended or next((run.ended for run in rest if run.ended), ""),
+        resumed_from=lead.resumed_from or next((run.resumed_from for run in rest if run.resumed_from), ""),
+        several_runs=max(run.several_runs for run in runs),
+        notes=tuple(note for run in runs for note in run.notes if not (some_loss and "no training loss" in note)),
+    )
+
+
+def _has_loss(run: Run) -> bool:
+    return any(series.role in SHARES_LOSS for series in run.series)
