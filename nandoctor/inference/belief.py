@@ -4,7 +4,8 @@
 
 What the set-up shows, every fault of the set shows (noisy-OR per state, `tables.joined`); what the course of the run
 shows is owed to the fault that strikes first (a mixture). An unknown observation contributes nothing. Observations of
-one group count once: the most diagnostic of them. Sources: Shwe et al. 1991 (QMR-DT), Heckerman, Breese, Rommelse 1995.
+one group count once: the most diagnostic of them. A state that follows from another one held does not count.
+Sources: Shwe et al. 1991 (QMR-DT), Heckerman, Breese, Rommelse 1995.
 """
 
 from __future__ import annotations
@@ -85,11 +86,18 @@ class Belief:
         """The observations that count: of each group the one that tells the causes apart most, under the prior."""
         best: dict[str, tuple[float, str]] = {}
         for name in self.evidence:
+            if self.redundant(name):
+                continue
             group = self.tables.group.get(name, name)
             candidate = (self._spread(self._per_cause[name]), name)
             if group not in best or candidate[0] > best[group][0] + 1e-12:
                 best[group] = candidate
         return tuple(sorted(name for _, name in best.values()))
+
+    def redundant(self, name: str) -> bool:
+        """Whether the state held of `name` follows from another one that is held, and so adds nothing."""
+        causes = self.tables.implied.get((name, self.evidence[name].state), {})
+        return any(other in self.evidence and self.evidence[other].state in states for other, states in causes.items())
 
     def _spread(self, logs: Sequence[float]) -> float:
         priors = self.tables.priors

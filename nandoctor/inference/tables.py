@@ -37,6 +37,7 @@ class Tables(NamedTuple):
     normal: dict[str, int]
     of_setup: dict[str, bool]
     group: dict[str, str]
+    implied: dict[tuple[str, str], dict[str, tuple[str, ...]]]  # (observation, state) -> what makes it redundant
     priors: tuple[float, ...]
 
 
@@ -89,6 +90,7 @@ def build_tables(kb: KnowledgeBase) -> Tables:
         normal={o.id: [s.id for s in o.states].index(o.normal) for o in kb.observations.values()},
         of_setup={o.id: o.of_setup for o in kb.observations.values()},
         group={o.id: o.group for o in kb.observations.values() if o.group},
+        implied={(o.id, s.id): s.implied_by for o in kb.observations.values() for s in o.states if s.implied_by},
         priors=priors,
     )
 

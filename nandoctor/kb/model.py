@@ -117,13 +117,18 @@ class Cause(_Struct, frozen=True):
 
 
 class State(_Struct, frozen=True):
-    """One answer to an observation."""
+    """One answer to an observation.
+
+    `implied_by`: observation -> states; where one of them is held, this state adds nothing (a loss that is NaN from the
+    first iteration has a non-finite first value) and does not count.
+    """
 
     id: Id
     label: Text  # as a choice: short
     background: Probability  # how often, in runs of unknown fault; the states of one observation add up to one
     means: Text | None = None  # only where the label could be misread
     phrases: Phrases = Phrases()
+    implied_by: dict[str, tuple[str, ...]] = {}
 
 
 class Observation(_Struct, frozen=True):
