@@ -199,6 +199,15 @@ def after_nan(view: View) -> Iterator[Evidence]:
     judged = series if series.role in ("loss", "loss_part", "grad_norm") else view.loss
     if judged.first_nonfinite is None:
         return
+    gradient = view.gradient
+    if judged is not gradient and gradient is not None and not judged.finite_after_nonfinite:
+        # Some loggers poison every later loss; a gradient that stays finite shows that the weights survived.
+        later = [r for r in gradient.readings if r.line > judged.first_nonfinite.line]
+        alive = [r for r in later if math.isfinite(r.value) and r.value > 0]
+        if len(alive) >= 3 and len(alive) > len(later) / 2:
+            yield view.seen("after_nan", "recovers", "gradient-alive", at=alive[0], series=gradient, trust=0.93)
+            yield view.seen("regularity", "isolated_steps", "gradient-alive", at=alive[0], series=gradient, trust=0.8)
+            return
     last = judged.readings[-1]
     after = judged.nonfinite_count + judged.finite_after_nonfinite - 1
     args: Args = {"finite": judged.finite_after_nonfinite, "nonfinite": judged.nonfinite_count}
@@ -217,6 +226,19 @@ def after_nan(view: View) -> Iterator[Evidence]:
             return  # a running value may be poisoned although the training recovered
         yield view.seen("after_nan", "for_ever", "for-ever", at=last, series=judged, trust=0.97, args=args)
         yield view.seen("regularity", "every_step_after", "regularity", at=last, series=judged, trust=0.95, args=args)
+
+
+def gradient_at_nan(view: View) -> Iterator[Evidence]:
+    """The gradient norm printed with the first NaN loss: zero means that the NaN came from a mean over nothing."""
+    gradient = view.gradient
+    if gradient is None or view.onset is None:
+        return
+    line, step = view.onset[1].line, view.onset[1].step
+    at = next((r for r in gradient.readings if r.line == line or (step is not None and r.step == step)), None)
+    if at is None:
+        return
+    state = "nonfinite" if not math.isfinite(at.value) else "zero" if at.value == 0.0 else "finite"
+    yield view.seen("gradient_at_nan", state, f"gradient-at-nan-{state}", at=at, series=gradient, value=at.value)
 
 
 def poisoned_display(view: View) -> Iterator[Evidence]:
@@ -358,12 +380,17 @@ def finite_course(view: View) -> Iterator[Evidence]:
     scale = max(abs(head), 1e-9)
     noise = median([abs(b - a) for a, b in zip(values, values[1:])])
     progress = head - tail > max(0.1 * scale, min(noise, 0.2 * scale))
+    # A first value a few times the level that follows is a fast start; far above it, it is a bad one.
+    fast_start = not progress and 1.3 * abs(tail) < values[0] <= 10 * abs(tail) and max(values[1:]) <= 1.5 * values[0]
     if run and run.stays and run.factor >= 10 and abs(tail) > 3 * max(abs(values[0]), 1e-9):
         args |= {"factor": run.factor}
         yield view.seen("finite_course", "diverged", "diverged", at=run.peak, series=loss, trust=0.95, args=args)
         yield view.seen("loss_before_nan", "growing", "diverged", at=run.peak, series=loss, trust=0.9, args=args)
     elif tail < -2.0 * scale and min(head, low) < 0 and tail < -1e3:
         yield view.seen("finite_course", "diverged", "below-bound", at=last, series=loss, trust=0.9, args=args)
+    elif fast_start:
+        odds = {"learning": 0.6, "stuck": 0.4, "erratic": 0.15, "spiky": 0.1, "diverged": 0.02}
+        yield view.seen("finite_course", "learning", "learning", at=last, series=loss, likelihoods=odds, args=args)
     elif high > JUMP_IN_COURSE * max(abs(head), abs(tail), 1e-9):
         peak = max(readings, key=lambda r: r.value)
         if progress:
@@ -485,6 +512,7 @@ DETECTORS = (
     growth_sufficiency,
     first_loss,
     after_nan,
+    gradient_at_nan,
     poisoned_display,
     which_part,
     nonfinite_where,

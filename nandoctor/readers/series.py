@@ -110,17 +110,22 @@ class Divergence(NamedTuple):
 
 
 def divergence(readings: Sequence[Reading]) -> Divergence | None:
-    """The largest lasting rise of a finite curve: from the lowest level so far to the later peak."""
+    """The largest lasting rise of a positive curve: from the lowest level so far to the later peak.
+
+    Losses that may be negative (adversarial, likelihoods) move around zero, where a ratio says nothing: they are
+    compared with their own size.
+    """
     if len(readings) < 3:
         return None
     finite = [r for r in readings if math.isfinite(r.value)]
     if len(finite) < 3:
         return None
     lowest = finite[0]
+    floor = 1e-3 if all(r.value >= 0 for r in finite) else max(1e-3, median([abs(r.value) for r in finite]))
     best: tuple[float, Reading, Reading] | None = None
     for reading in finite[1:]:
-        base = max(abs(lowest.value), 1e-3)
-        factor = abs(reading.value) / base
+        base = max(abs(lowest.value), floor)
+        factor = reading.value / base
         if best is None or factor > best[0]:
             best = (factor, lowest, reading)
         if abs(reading.value) < abs(lowest.value):
@@ -129,7 +134,7 @@ def divergence(readings: Sequence[Reading]) -> Divergence | None:
         return None
     factor, start, peak = best
     tail = [abs(r.value) for r in finite[-max(3, len(finite) // 20) :]]
-    base = max(abs(start.value), 1e-3)
+    base = max(abs(start.value), floor)
     return Divergence(start, peak, factor, median(tail) > base * max(2.0, factor**0.5))
 
 
