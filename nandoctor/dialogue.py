@@ -47,6 +47,7 @@ ENOUGH_LONG = 76.0
 WEAK_SCORE = 70.0
 TRUST = {"phrase": 0.9, "words": 0.85, "weak": 0.65, "supposed": 0.62, "denied": 0.75}
 TYPO_LIKENESS = 88.0  # of two words of six letters and more: one letter wrong, missing, doubled or swapped
+REMARKABLE = 4.0  # points for a state that is not the normal one: people mention both sides of a comparison
 PIECE_GAP = 12  # characters between two pieces of a Chinese or Korean phrase
 JOINT_GAP = 3  # characters between parts that the phrase writes together (room for a particle)
 MAX_TEXT = 20_000  # characters of free words that are read; more is a file
@@ -180,7 +181,7 @@ def understand(text: str, kb: KnowledgeBase, *, limit: int = 40) -> tuple[Unders
     index = _index(kb)
     norm = normalised(text[:MAX_TEXT])
     found = [item for item in _readings(norm, index, kb) if item is not None]
-    return _coherent(_best(found), kb)[:limit]
+    return _coherent(_best(found, kb), kb)[:limit]
 
 
 def _readings(norm: str, index: _Index, kb: KnowledgeBase) -> Iterator[Understood | None]:
@@ -210,6 +211,8 @@ def _word_matches(words: Sequence[Word], index: _Index) -> Iterator[tuple[_Phras
     places: dict[str, list[int]] = {}
     for number, word in enumerate(words):
         places.setdefault(word.stem, []).append(number)
+        if word.stem == "inf":  # what owners say of NaN holds for Inf as well
+            places.setdefault("nan", []).append(number)
     present = places.keys()
     for stem_, numbers in places.items():
         for phrase in index.by_word.get(stem_, ()):
@@ -224,6 +227,8 @@ def _word_matches(words: Sequence[Word], index: _Index) -> Iterator[tuple[_Phras
                     continue
                 first, last = window
                 heard = " ".join(word.stem for word in words[first : last + 1])
+                if "inf" not in phrase.own:
+                    heard = heard.replace("inf", "nan")
                 score = 100.0 if heard == phrase.joined else fuzz.ratio(heard, phrase.joined)
                 if size > 1 and score < 100.0:
                     score = max(score, fuzz.token_sort_ratio(heard, phrase.joined) - (8.0 if size > 2 else 18.0))
@@ -247,6 +252,8 @@ def _window(words: Sequence[Word], places: dict[str, list[int]], own: frozenset[
         for place in near:
             if place >= start:
                 missing.discard(words[place].stem)
+                if words[place].stem == "inf" and "inf" not in own:
+                    missing.discard("nan")
                 if not missing and place >= at:
                     if place - start < room and (best is None or place - start < best[1] - best[0]):
                         best = (start, place)
@@ -338,23 +345,24 @@ def _opposite(observation: Observation, state: str) -> str | None:
     return next(s.id for s in observation.states if s.id != state)
 
 
-def _weight(item: Understood) -> tuple[float, int, int]:
-    """Of two readings the likelier, then the more specific (longer), then the earlier one."""
-    return (item.score + 3.0 * min(item.size, 5), item.span[1] - item.span[0], -item.span[0])
+def _weight(item: Understood, kb: KnowledgeBase) -> tuple[float, int, int]:
+    """Of two readings the likelier and more telling (more words, not the normal state), then the longer, the earlier one."""
+    remarkable = REMARKABLE if item.state != kb.observations[item.observation].normal else 0.0
+    return (item.score + 3.0 * min(item.size, 5) + remarkable, item.span[1] - item.span[0], -item.span[0])
 
 
-def _best(found: Iterable[Understood]) -> list[Understood]:
+def _best(found: Iterable[Understood], kb: KnowledgeBase) -> list[Understood]:
     """One state an observation; a rival that is nearly as likely lowers the trust."""
     by_observation: dict[str, list[Understood]] = {}
     for item in found:
         by_observation.setdefault(item.observation, []).append(item)
     kept = []
     for items in by_observation.values():
-        items.sort(key=_weight, reverse=True)
+        items.sort(key=lambda item: _weight(item, kb), reverse=True)
         first = items[0]
         rivals = (other for other in items[1:] if other.state != first.state)
         rival = next(rivals, None)
-        if rival and _weight(rival)[0] > _weight(first)[0] - 6.0:
+        if rival and _weight(rival, kb)[0] > _weight(first, kb)[0] - 6.0:
             first = first._replace(trust=max(0.6, round(first.trust - 0.12, 3)))
         kept.append(first)
     return sorted(kept, key=lambda item: (-item.score, item.span, item.observation))
@@ -363,7 +371,7 @@ def _best(found: Iterable[Understood]) -> list[Understood]:
 def _coherent(items: Sequence[Understood], kb: KnowledgeBase) -> tuple[Understood, ...]:
     """Without readings that cannot be true together: what does not apply under another reading, the weaker one goes."""
     states = {item.observation: item for item in items}
-    for item in sorted(items, key=_weight):
+    for item in sorted(items, key=lambda item: _weight(item, kb)):
         observation = kb.observations[item.observation]
         if observation.kind == "setup" or item.observation not in states:
             continue
@@ -373,7 +381,7 @@ def _coherent(items: Sequence[Understood], kb: KnowledgeBase) -> tuple[Understoo
                 continue
             if observation.kind != "clue" and other.state != kb.observations[name].normal:
                 continue  # not worth asking then, but it may well be told
-            weaker = item if observation.kind == "clue" else min(item, other, key=_weight)
+            weaker = item if observation.kind == "clue" else min(item, other, key=lambda reading: _weight(reading, kb))
             states.pop(weaker.observation, None)
             if weaker is item:
                 break
@@ -408,7 +416,7 @@ def answer_in_words(text: str, observation: Observation | str, lang: str, kb: Kn
             return state
     told = [item for item in _readings(norm, index, kb) if item and item.observation == observation.id]
     if told:
-        return _best(told)[0].state
+        return _best(told, kb)[0].state
     for word, expression in (("yes", _YES), ("no", _NO)):
         if expression.match(norm):
             return _plain(word, observation, index)

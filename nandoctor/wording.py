@@ -131,7 +131,7 @@ _ASKED = re.compile(
     r"|what (?:about|if)|(?:does|do) anyone|need to (?:tweak|lower|change|reduce|add|use|clip)|have to (?:tweak|lower|change|add|use)"
     r"|(?:people|they|someone|others|everyone|forums?) (?:say|said|recommend|suggest|advise)\w*|(?:was|is) (?:told|recommended|suggested|advised))\b"
 )
-_OPEN_QUESTION = re.compile(r"\s*(?:and |but |so )?(?:why|what|how|when|where|which|has|have|any|is it normal|is that normal)\b")
+_OPEN_QUESTION = re.compile(r"\s*(?:and |but |so )?(?:why|what|how|when|where|which|has|have|any|is it normal|is that normal)\b|.*(?:为什么|为何|请问|怎么|什么|왜|어떻게|무엇|무슨|어떤)")
 _SUPPOSED = re.compile(
     r"\b(?:maybe|perhaps|probably|possibly|i guess|i think|i suspect|might|could be|may be|not sure|i believe|i assume|i wonder|suspect)\b"
     r"|可能|也许|或许|大概|估计|怀疑|好像|似乎|应该|아마|것 같|듯하|듯합|추측|의심"
@@ -143,6 +143,7 @@ _DENIED_BEFORE = re.compile(r"(?:没有?|不是?|無|无|未|并非|从不|别)(
 _DENIED_AFTER = re.compile(r"[을를은는이가도]?\s?(?:사용|적용|쓰|켜|하|추가|설정)?[하지은을를]{0,2}\s?(?:없|않|안 |아니|아닙|못)")
 _DENIED_AFTER_ZH = re.compile(r"[:：]?\s?(?:没有|没开|没用|关闭|关了|未开)")
 _DENIED_INSIDE = re.compile(r"[没不无未]|없|않|안 |못|아니")
+_BETWEEN = frozenset("see any sign singl real obviou notic contain find found enabl appli add own need".split())
 _SWITCHED_OFF = frozenset({"off", "disabl", "none", "absent"})
 
 
@@ -249,11 +250,12 @@ def scope_of(norm: str, start: int, end: int) -> Scope:
 
 
 def denied_words(words: list[Word], first: int, last: int, own: frozenset[str]) -> bool:
-    """Whether the clause has a "not" within two words before or among `words[first:last + 1]`, or "off" right after."""
+    """Whether the clause has a "not" right before (or parted by "add", "see", ...) or among `words[first:last + 1]`, or "off" right after."""
     if NOT in own:
         return False
     clauses = (words[first].clause, words[last].clause)
-    if any(word.stem == NOT and word.clause in clauses for word in words[max(0, first - 2) : last + 1]):
+    reach = 2 if first and words[first - 1].stem in _BETWEEN else 1
+    if any(word.stem == NOT and word.clause in clauses for word in words[max(0, first - reach) : last + 1]):
         return True
     after = words[last + 1] if last + 1 < len(words) else None
     return bool(after and after.clause == clauses[1] and after.stem in _SWITCHED_OFF)
