@@ -222,7 +222,7 @@ class LinePattern(_Struct, frozen=True):
 
     `step`, `steps` (their number), `epoch`, `epochs`, `iter`, `iters` (within an epoch): where the line stands;
     `name` and `value`: a quantity printed with its name; `weight`: its loss weight; `mean`: its running mean beside it;
-    `pairs`: the part that holds `name value` pairs; `layer`, `blob`, `phase`, `value` and so on, where `records` is set.
+    `pairs`: the part that holds `name value` pairs; `layer`, `blob`, `phase`, `value` and so on, if `records` is set.
     In `regex` and `pairs`, `{num}` stands for a number as any program prints it (nan.0, -nan(ind), 1.#QNAN, 1E+05),
     `{open}` for what may stand in front of it (quotes, `tensor(`, `[`), `{name}` for the name of a quantity; as `pairs`
     alone: `{pair}` (`name: 1`, `name=1`), `{spaced}` (`name 1`), `{either}`, `{quoted}` (`'name': 1`).
@@ -296,11 +296,12 @@ class Dialect(_Struct, frozen=True):
 
 
 class CheckSample(_Struct, frozen=True):
-    """A net (or solver) that must fire, or must not."""
+    """A net, a solver, the log of their run (any of them) on which the check must fire, or must not."""
 
     fires: bool
     net: str = ""
     solver: str = ""
+    log: str = ""
     title: str = ""
 
 

@@ -33,6 +33,7 @@ def reviews(shelf: Shelf) -> Iterator[Problem]:
         yield from _placeholders(item)
     yield from _messages(shelf)
     yield from _reachable(shelf)
+    yield from _circles(shelf)
 
 
 def _cause(item: Loaded) -> Iterator[Problem]:
@@ -201,3 +202,24 @@ def _reachable(shelf: Shelf) -> Iterator[Problem]:
     for item in shelf.files["observations"].values():
         if item.entity.id not in mentioned:
             yield problem(item, (), "KB041", "no cause mentions this observation: it tells nothing", key="id")
+
+
+def _circles(shelf: Shelf) -> Iterator[Problem]:
+    """States that imply each other: where both are held, neither would count."""
+    implied = {
+        (name, state.id): {(other, s) for other, states in state.implied_by.items() for s in states}
+        for name, observation in shelf.entities("observations").items()
+        for state in observation.states
+    }
+    for (name, state), direct in implied.items():
+        reached, pending = set(), list(direct)
+        while pending:
+            step = pending.pop()
+            if step not in reached:
+                reached.add(step)
+                pending += implied.get(step, ())
+        if (name, state) in reached:
+            item = shelf.files["observations"][name]
+            number = [s.id for s in item.entity.states].index(state)
+            text = f"`{state}` is implied by what it implies itself: where both are held, neither counts"
+            yield problem(item, ("states", number), "KB045", text, key="implied_by")

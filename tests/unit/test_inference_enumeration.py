@@ -10,6 +10,7 @@ import itertools
 import math
 import random
 
+import msgspec
 import pytest
 
 from nandoctor.diagnosis import Evidence
@@ -288,6 +289,26 @@ def test_a_group_counts_once(seed: int) -> None:
         return sum(w * (v - mean) ** 2 for w, v in zip(weights, logs))
 
     assert variance(kept[0]) == pytest.approx(max(variance(name) for name in grouped), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_state_that_follows_from_another_held_one_adds_nothing(seed: int) -> None:
+    rng = random.Random(5000 + seed)
+    kb = random_knowledge(rng)
+    implied = State("s0", T, kb.observations["o0"].states[0].background, implied_by={"o1": ("s1",)})
+    kb.observations["o0"] = msgspec.structs.replace(
+        kb.observations["o0"], states=(implied, *kb.observations["o0"].states[1:])
+    )
+    tables = build_tables(kb)
+    others = [e for e in random_evidence(rng, kb) if e.observation not in ("o0", "o1")]
+    for first, second in itertools.product(("s0", "s1"), ("s0", "s1")):
+        evidence = [*others, Evidence("o0", first, "log"), Evidence("o1", second, "log")]
+        belief = Belief(tables, evidence)
+        counting = [e for e in evidence if not (e.observation == "o0" and (first, second) == ("s0", "s1"))]
+        naive = Naive(kb, readings_of(kb, counting), TEMPER)
+        expected = normalised([naive.tempered(members) for members in naive.sets])
+        got = {tuple(tables.causes[i] for i in s.members): p for s, p in zip(tables.sets, belief.sets)}
+        assert [got[m] for m in naive.sets] == pytest.approx(expected, rel=1e-9)
 
 
 def test_a_textbook_case_by_number() -> None:

@@ -156,6 +156,18 @@ PLANTED = [  # file, what stands there, what is put in its place, the problem fr
     (SIZE, "{colour: [red]}", "{colour: [rad]}", "5:25: KB011 `colour` has no state `rad` (did you mean `red`?)"),
     (SIZE, "{colour: [red]}", "{size: [large]}", "5:16: KB044 it applies only when it is already known"),
     (SIZE, "id: small", "id: unknown", "8:10: KB024 `unknown` is the answer that every question has"),
+    (
+        SIZE,
+        "id: small,",
+        "id: small, implied_by: {colour: [bleu]},",
+        "8:39: KB011 `colour` has no state `bleu` (did you",
+    ),
+    (
+        SIZE,
+        "id: small,",
+        "id: small, implied_by: {size: [small]},",
+        "8:17: KB045 `small` is implied by what it implies",
+    ),
     (LICK, "asks: taste", "asks: tast", "7:7: KB010 unknown observation `tast` (did you mean `taste`?)"),
     (LICK, "asks: taste", "", "2:1: KB042 an experiment must say"),
     (WASH, "{caffe:", "{cafe:", "7:12: KB014 unknown framework `cafe` (did you mean `caffe`?)"),
