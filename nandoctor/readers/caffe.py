@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Literal, TypeVar, overload
 
-from nandoctor.readers.layer_types import ENUM_NUMBERS, KNOWN, SOLVER_TYPES
+from nandoctor.readers.layer_types import ENUM_NUMBERS, KNOWN, SOLVER_TYPES, current_type
 from nandoctor.readers.schedule import Policy, Schedule, float32, schedule_of
-from nandoctor.readers.textproto import Document, Field, Message, Value
+from nandoctor.readers.textproto import Document, Enum, Field, Message, Value
 from nandoctor.readers.upgrade import upgraded_layers
 from nandoctor.source import Location
 
@@ -128,7 +128,8 @@ class Layer(_Fields):
         self.field = field
         self.version = version
         self.name = self.text("name")
-        self.type = self.text("type")
+        kind = self.text("type")
+        self.type = current_type(kind, 1) if isinstance(kind, Enum) else kind
         self.bottoms = _texts(message, "bottom")
         self.tops = _texts(message, "top")
         self.loss_weights = self._loss_weights()

@@ -116,7 +116,7 @@ ENUM_NUMBERS: dict[str, dict[int, str]] = {
 
 
 def current_type(written: str, version: int) -> str:
-    """The current name of a layer type as written in a net of version 0, 1 or 2; unknown names stay as they are."""
-    if version == 0:
-        return V0_TYPES.get(written) or V1_TYPES.get(written, written)
-    return V1_TYPES.get(written, written) if version == 1 or written.isupper() else written
+    """The current name of a layer type as written in a net of version 0 or 1; unknown names stay as they are."""
+    if version == 0 and written in V0_TYPES:
+        return V0_TYPES[written]
+    return V1_TYPES.get(written, written)

@@ -242,15 +242,24 @@ def _iterations(policy: Policy, end: int) -> list[int]:
 
 
 def _first(policy: Policy, points: dict[int, float], holds: Callable[[float], bool]) -> int | None:
-    """The first iteration where it holds; between two samples it is taken to begin once."""
+    """The first iteration where it holds; between two samples it is taken to begin once.
+
+    With a negative gamma the sign flips from step to step, so there it may hold in every second step only.
+    """
+    flips = policy.gamma < 0 and policy.name in ("exp", "step")
+    period = 0 if not flips else 1 if policy.name == "exp" else max(policy.stepsize, 1)
+
+    def begun(it: int) -> bool:
+        return holds(policy.rate(it)) or (period > 0 and it >= period and holds(policy.rate(it - period)))
+
     before = -1
     for it, rate in points.items():
-        if holds(rate):
+        if holds(rate) or (period and begun(it)):
             low, high = before, it
             while high - low > 1:
                 middle = (low + high) // 2
-                low, high = (low, middle) if holds(policy.rate(middle)) else (middle, high)
-            return high
+                low, high = (low, middle) if begun(middle) else (middle, high)
+            return high - period if period and not holds(policy.rate(high)) else high
         before = it
     return None
 
