@@ -224,10 +224,12 @@ def _check_structure(shapes: Shapes, layer: Layer) -> None:
             f"{layer.type} Layer takes {wanted} bottom blob(s) as input, not {len(layer.bottoms)}",
         )
     earlier: set[str] = set()
-    for number, top in enumerate(layer.tops):
+    for number, (top, field) in enumerate(zip(layer.tops, layer.message.every("top"), strict=False)):
         in_place = number < len(layer.bottoms) and layer.bottoms[number] == top
-        if (top in shapes.blobs and not in_place) or top in earlier:
-            shapes._blame("duplicate-top", layer, f"Top blob '{top}' produced by multiple sources.", "top")
+        if ((top in shapes.blobs and not in_place) or top in earlier) and len(shapes.defects) < _MAX_DEFECTS:
+            place = layer.document.location(field.start)
+            words = printable(f"Top blob '{top}' produced by multiple sources.")
+            shapes.defects.append(Defect("duplicate-top", layer.name, place, words))
         earlier.add(top)
 
 

@@ -377,10 +377,10 @@ layer { name: "g" type: "Split" bottom: "t" top: "twin" top: "twin" }"""
             ("unknown-bottom", "a", 1, 32),
             ("later-bottom", "b", 2, 32),
             ("duplicate-name", "b", 3, 9),
-            ("duplicate-top", "b", 3, 43),
+            ("duplicate-top", "b", 3, 44),
             ("cycle", "d", 5, 32),
             ("cycle", "f", 7, 32),
-            ("duplicate-top", "g", 8, 40),
+            ("duplicate-top", "g", 8, 57),
         ]
         assert "Unknown bottom blob 'nowhere' (layer 'a', bottom index 0)" in shapes.problems[0][1]
 
