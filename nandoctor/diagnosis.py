@@ -36,7 +36,7 @@ class Evidence(msgspec.Struct, frozen=True):
     origin: Origin
     locations: tuple[Location, ...] = ()
     note: Note | None = None  # what was seen, for the "for / against" lists
-    trust: float = 0.98
+    trust: float = 0.985
     likelihoods: dict[str, float] = {}
 
 

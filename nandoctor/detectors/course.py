@@ -332,7 +332,7 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
         for series in run.of(role):  # type: ignore[arg-type]
             if series.first_nonfinite is not None:
                 yield view.seen("nonfinite_where", state, state.replace("_", "-"), at=series.first_nonfinite,
-                                series=series, name=series.quantity, trust=0.95)  # fmt: skip
+                                series=series, name=series.quantity, trust=0.985)  # fmt: skip
                 return
     if view.loss is not None and view.loss.count >= 2:
         yield view.seen("nonfinite_where", "none", "all-finite", at=view.loss.readings[-1], series=view.loss)
@@ -499,6 +499,27 @@ def resumed_at_onset(view: View) -> Iterator[Evidence]:
                     name=view.run.resumed_from, trust=0.9)  # fmt: skip
 
 
+def crash(view: View) -> Iterator[Evidence]:
+    """How the log ends: whole, in an abort that follows the NaN, in a segmentation fault, in an exception."""
+    ended = view.run.ended
+    if not ended:
+        return
+    if ended != "crashed":
+        yield Evidence("crash", "none", "log", (), Note("seen:ended-whole"), trust=0.97)
+        return
+    last = max(view.run.events, key=lambda e: e.location.line, default=None)
+    segfault = next((e for e in view.run.events if e.kind == "segfault"), None)
+    told = segfault or last
+    where = (told.location,) if told else ()
+    if view.start is not None:
+        state = "abort_after_nan"
+    elif segfault is not None:
+        state = "segfault_without_nan"
+    else:
+        state = "assertion"
+    yield view.seen("crash", state, f"crash-{state}", where=where, trust=0.98)
+
+
 def no_loss(view: View) -> Iterator[CouldNotCheck]:
     """A log without any loss answers nothing about the course."""
     if view.loss is None:
@@ -523,5 +544,6 @@ DETECTORS = (
     nan_sign,
     accuracy_course,
     resumed_at_onset,
+    crash,
     no_loss,
 )

@@ -31,9 +31,9 @@ def lr_value(view: View) -> Iterator[Evidence | CouldNotCheck]:
     if series.first_nonfinite is not None:
         at = series.first_nonfinite
         before = view.start is None or at.line <= view.start[1].line + 1
-        yield view.seen("lr_value", "nonfinite", "lr-nonfinite", at=at, series=series, value=at.value)
+        yield view.seen("lr_value", "nonfinite", "lr-nonfinite", at=at, series=series, value=at.value, trust=0.997)
         yield view.seen("schedule", "becomes_nonfinite", "lr-nonfinite", at=at, series=series, value=at.value,
-                        trust=0.97 if before else 0.8)  # fmt: skip
+                        trust=0.99 if before else 0.8)  # fmt: skip
         return
     negative = [r for r in series.readings if r.value < 0]
     if negative:

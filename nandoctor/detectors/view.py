@@ -108,7 +108,7 @@ class View:
         at: Reading | None = None,
         series: Series | None = None,
         where: tuple[Location, ...] = (),
-        trust: float = 0.97,
+        trust: float = 0.985,
         likelihoods: dict[str, float] | None = None,
         origin: Origin = "log",
         args: Mapping[str, str | float | int] | None = None,
