@@ -5,6 +5,7 @@ from __future__ import annotations
 from nandoctor.checks import (
     crosscheck,
     fillers,
+    gaps,
     losses,
     norms,
     pooling,
@@ -48,7 +49,6 @@ DETECTORS: dict[str, Detector] = {
     "summed_loss": losses.summed,
     "huge_targets": losses.huge_targets,
     "own_layers": losses.own_layers,
-    "own_arithmetic": losses.own_arithmetic,
     "batchnorm_kind": norms.kind,
     "global_stats": norms.global_stats,
     "tiny_eps": norms.tiny_eps,
@@ -73,7 +73,6 @@ DETECTORS: dict[str, Detector] = {
     "printed_rate": crosscheck.printed_rate,
     "printed_weights": crosscheck.printed_weights,
     "printed_batch": crosscheck.printed_batch,
-    "debug_off": crosscheck.debug_off,
     "coarse_display": crosscheck.coarse_display,
     "precision": crosscheck.precision,
 }
@@ -96,7 +95,8 @@ def run_checks(
         run: the log; sharpens sizes, start, magnitudes, and is held against the files.
         input_shapes: shapes of inputs that the owner gives.
     """
-    return _run(kb, Material(net, solver, run, input_shapes), DETECTORS)
+    material = Material(net, solver, run, input_shapes)
+    return _run(kb, material, DETECTORS, gaps.gaps(kb, material))
 
 
 _run = run

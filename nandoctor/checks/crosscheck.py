@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nandoctor.checks.look import Arg, Look, Match, could_not, shown
+from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import FILLER_BLOCKS, Material
 from nandoctor.errors import NandoctorError
 from nandoctor.kb.model import Check
@@ -124,16 +124,6 @@ def printed_batch(material: Material, check: Check) -> Look | None:
         if shape and size > 0 and shape[0] != size and not _from_log(where.file, material):
             return Look((Match(layer, (where,), {"declared": size, "printed": shape[0]}),))
     return Look((), (where,))
-
-
-def debug_off(material: Material, check: Check) -> Look | None:
-    """Without debug_info nobody sees which layer goes first; never fires."""
-    solver, run = material.solver, material.run
-    if (run is not None and run.layers) or (solver is None and run is None):
-        return None
-    if solver is not None and solver.flag("debug_info"):
-        return None
-    return Look((), (), could_not("debug-info-off", "debug-info"))
 
 
 def coarse_display(material: Material, check: Check) -> Look | None:

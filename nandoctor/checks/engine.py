@@ -81,7 +81,9 @@ class Tally:
 
     def unsettled(self) -> tuple[CouldNotCheck, ...]:
         """What could not be told, where nothing else told it."""
-        return tuple(item for name, item in self.open.items() if name not in self.fired and name in self.kb.observations)
+        return tuple(
+            item for name, item in self.open.items() if name not in self.fired and name in self.kb.observations
+        )
 
     def known(self, item: Evidence) -> bool:
         """Whether the knowledge base has the observation and the state; an overlay may have dropped it."""
@@ -89,9 +91,20 @@ class Tally:
         return observation is not None and observation.state(item.state) is not None
 
 
-def run(kb: KnowledgeBase, material: Material, detectors: dict[str, Detector]) -> CheckResult:
-    """Runs all checks whose file is there."""
+def run(
+    kb: KnowledgeBase, material: Material, detectors: dict[str, Detector], gaps: Iterable[CouldNotCheck] = ()
+) -> CheckResult:
+    """Runs all checks whose file is there.
+
+    Args:
+        kb: the checks.
+        material: what they look at.
+        detectors: by the name that check files give.
+        gaps: what no check can settle; it is open unless one fires.
+    """
     tally = Tally(kb)
+    for gap in gaps:
+        tally.could_not(gap.observation, gap)
     findings: list[Finding] = []
     edits: dict[str, tuple[Edit, ...]] = {}
     for check in kb.checks.values():
@@ -100,7 +113,7 @@ def run(kb: KnowledgeBase, material: Material, detectors: dict[str, Detector]) -
         look = detectors[check.detector](material, check) if check.detector else _compare(material, check)
         if look is None:
             continue
-        _weigh(tally, check, look)
+        _weigh(tally, material, check, look)
         if look.matches and check.params.get("finding") is not False:
             findings.append(_finding(check, look.matches))
             made = _edits(check, look.matches)
@@ -136,8 +149,8 @@ def _compare(material: Material, check: Check) -> Look | None:
     return Look(tuple(matches), tuple(layer.location for layer in candidates))
 
 
-def _weigh(tally: Tally, check: Check, look: Look) -> None:
-    origin: Origin = "solver" if check.on == "solver" else "net" if check.on == "net" else _origin(look)
+def _weigh(tally: Tally, material: Material, check: Check, look: Look) -> None:
+    origin = _origin(material, check, look)
     if look.matches:
         worst = max(look.matches, key=lambda m: m.trust or check.trust)
         state = worst.state or check.state
@@ -161,10 +174,14 @@ def _weigh(tally: Tally, check: Check, look: Look) -> None:
             tally.clear(name, Evidence(name, shows, origin, at, Note("checks.clear", {"observation": name}), trust))
 
 
-def _origin(look: Look) -> Origin:
-    """A check of several files: the log if its own line is cited first, else the file of the field."""
+def _origin(material: Material, check: Check, look: Look) -> Origin:
+    """Whose word it is: the file of a check of one file, else that of the first place cited."""
+    if check.on != "both":
+        return check.on
     first = next((at.file for match in look.matches for at in match.at), "")
-    return "log" if not first.endswith("prototxt") else "net"
+    if material.solver is not None and first == material.solver.file:
+        return "solver"
+    return "net" if material.net is not None and first == material.net.file else "log"
 
 
 def pairs(check: Check, key: str) -> list[tuple[str, str]]:

@@ -75,7 +75,11 @@ def bias_fillers(material: Material, check: Check) -> Look | None:
         path = f"{block(layer)}.bias_filler"
         filler = filler_of(layer, path, None, None)
         if filler.written and max(filler.rms, abs(filler.mean)) > LARGE_BIAS:
-            args: dict[str, Arg] = {"value": shown(max(filler.rms, abs(filler.mean))), "kind": filler.kind, "path": path}
+            args: dict[str, Arg] = {
+                "value": shown(max(filler.rms, abs(filler.mean))),
+                "kind": filler.kind,
+                "path": path,
+            }
             matches.append(Match(layer, (layer.where(path),), args))
     return Look(tuple(matches), tuple(layer.where(f"{block(layer)}.bias_filler") for layer in layers))
 
@@ -211,7 +215,9 @@ def _match(material: Material, layer: Layer, kind: str) -> Match | None:
             if layer.has(f"{path}.min") or layer.has(f"{path}.max"):
                 return None
             return Match(layer, (layer.where(path),), args)
-        case "constant" if filler.kind == "constant" and filler.rms > 0 and layer.whole(f"{block(layer)}.num_output") > 1:
+        case "constant" if (
+            filler.kind == "constant" and filler.rms > 0 and layer.whole(f"{block(layer)}.num_output") > 1
+        ):
             state = "large" if filler.rms * fan > LARGE_GAIN else ""
             return Match(layer, (layer.where(f"{path}.value"),), args | {"value": shown(filler.mean)}, state=state)
         case "unknown" if filler.kind not in KNOWN_FILLERS:
@@ -227,7 +233,9 @@ def _match(material: Material, layer: Layer, kind: str) -> Match | None:
 def _large(material: Material, layer: Layer, filler: Filler, path: str, args: dict[str, Arg]) -> Match | None:
     if layer.type in (*RECURRENT, "Embed") or filler.kind in ("constant", "bilinear"):
         return None
-    if not (layer.has(f"{path}.std") or layer.has(f"{path}.min") or layer.has(f"{path}.max") or layer.has(f"{path}.mean")):
+    if not (
+        layer.has(f"{path}.std") or layer.has(f"{path}.min") or layer.has(f"{path}.max") or layer.has(f"{path}.mean")
+    ):
         return None
     if {reader.type for reader in _next(material, layer)} & (_SATURATING | BATCH_NORMS):
         return None

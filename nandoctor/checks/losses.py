@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import median
 
-from nandoctor.checks.look import Arg, Look, Match, could_not, shown
+from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import FILLER_BLOCKS, Material
 from nandoctor.checks.ranges import learns
 from nandoctor.kb.model import Check
@@ -72,7 +72,11 @@ def swapped(material: Material, check: Check) -> Look | None:
         if not layer.is_loss or len(layer.bottoms) < 2 or layer.type == "EuclideanLoss":
             continue
         first, second = material.maker(layer, 0), material.maker(layer, 1)
-        if first in material.sources and second is not None and second.bottoms and learns(material, second):
+        if (
+            first in material.sources
+            and second is not None
+            and (second in material.learnable or learns(material, second))
+        ):
             matches.append(Match(layer, (layer.where("bottom"),), {"first": shown(layer.bottoms[0])}))
     return Look(tuple(matches))
 
@@ -199,14 +203,6 @@ def own_layers(material: Material, check: Check) -> Look | None:
             named = layer.text("python_param.layer") or layer.type
             matches.append(Match(layer, (layer.location,), {"kind": shown(named)}))
     return Look(tuple(matches), tuple(loss.layer.location for loss in material.losses))
-
-
-def own_arithmetic(material: Material, check: Check) -> Look | None:
-    """The operations inside Python layers cannot be seen in the net; the check never fires."""
-    own = [layer for layer in material.layers if layer.type == "Python" and layer.bottoms]
-    if not own:
-        return Look((), tuple(loss.layer.location for loss in material.losses))
-    return Look((), (), could_not("python-layer", "show-python-layer", layer=shown(own[0].name)))
 
 
 def _compensated(material: Material, weight: float) -> bool:

@@ -188,6 +188,8 @@ class Material:
             return ()
         marks = ("Resuming from", "Finetuning from", "Copying source layer", "restoring")
         told = [event.location for event in self.run.events if any(mark in event.text for mark in marks)]
+        if not told and self.first_loss is not None:
+            return (self.first_loss[1],)  # nothing was loaded up to here
         return tuple(told[:1])
 
     @cached_property

@@ -15,6 +15,8 @@ SMALLEST_EPS = 1e-12
 # below 1. Ten is also AutoTrainer's limit for the mean of a layer.
 RAW_MAGNITUDE = 10.0
 HUGE_MAGNITUDE = 1e4
+# Ioffe 2017, Wu and He 2018: below about 4 samples the statistics of a batch are too noisy to normalise by.
+SMALL_BATCH = 2
 _IMAGES = frozenset({"Data", "ImageData", "WindowData", "AnnotatedData", "DenseImageData", "ImageSegData"})
 # First readers that normalise by themselves.
 _NORMALIZERS = BATCH_NORMS | {"MVN", "Scale", "Normalize", "Bias", "Python", "Embed"}
@@ -63,28 +65,28 @@ def tiny_eps(material: Material, check: Check) -> Look | None:
 
 
 def batch_of_one(material: Material, check: Check) -> Look | None:
-    """A single value per channel has no variance: batch 1, and no positions to average over."""
+    """Batch normalisation over very few values. By default: a batch of one behind a fully connected layer, where each
+    channel has a single value and no variance. `params.maps`: maps, up to SMALL_BATCH samples; merely noisy.
+    """
     norms = [layer for layer in _norms(material) if not layer.flag("batch_norm_param.use_global_stats")]
     batch = material.batch_size
     if not norms or batch is None:
         return None
     size, where = batch
-    if size > 1:
+    maps = check.params.get("maps") is True
+    if not 0 < size <= (SMALL_BATCH if maps else 1):
         return Look((), (where,))
-    matches = []
-    for layer in norms:
-        shape = material.shapes.bottom(layer) if material.shapes else None
-        maker = material.maker(layer)
-        flat = len(shape) <= 2 if shape is not None else maker is not None and maker.type == "InnerProduct"
-        if flat or check.params.get("maps") is True:
-            matches.append(Match(layer, (where, layer.location), {"batch": size}))
-    if check.params.get("maps") is True and any(not _is_map(m) for m in matches):
-        matches = [m for m in matches if _is_map(m)]
-    return Look(tuple(matches), (where,))
+    found = [layer for layer in norms if _flat(material, layer) != maps]
+    return Look(tuple(Match(layer, (where, layer.location), {"batch": size}) for layer in found), (where,))
 
 
-def _is_map(match: Match) -> bool:
-    return match.layer is not None and match.layer.type in BATCH_NORMS
+def _flat(material: Material, layer: Layer) -> bool:
+    """Whether the layer's input has one value per channel and sample."""
+    shape = material.shapes.bottom(layer) if material.shapes else None
+    if shape is not None:
+        return len(shape) <= 2 or all(side == 1 for side in shape[2:])
+    maker = material.maker(layer)
+    return maker is not None and maker.type == "InnerProduct"
 
 
 def without_scale(material: Material, check: Check) -> Look | None:
@@ -123,23 +125,24 @@ def statistics_learned(material: Material, check: Check) -> Look | None:
 
 def image_input(material: Material, check: Check) -> Look | None:
     """Image layers of the training net that neither scale nor subtract a mean, and no first layer that does."""
-    sources = [layer for layer in material.sources if layer.type in _IMAGES]
-    others = [layer for layer in material.sources if layer.type not in _IMAGES and layer.tops]
-    if not sources and not others:
+    sources = [layer for layer in material.sources if layer.tops and layer.type not in ("DummyData", "Parameter")]
+    if not sources:
         return None
-    matches, at = [], []
+    raw, unknown = [], []
     for layer in sources:
-        at.append(layer.where("transform_param"))
-        if not any(layer.has(f"transform_param.{name}") for name in ("scale", "mean_file", "mean_value")):
-            if not _normalized_behind(material, layer):
-                matches.append(Match(layer, (layer.where("transform_param"),), {"kind": layer.type}))
-    unknown = [layer for layer in others if not _normalized_behind(material, layer)]
-    if not matches and unknown and not _measured(material):
-        first = unknown[0]
-        return Look((), (), could_not("input-range", "debug-info", layer=shown(first.name), type=shown(first.type)))
-    if not matches and not sources and not unknown:
-        at = [layer.location for layer in others]
-    return Look(tuple(matches), tuple(at)) if matches or sources or not unknown else None
+        if _normalized_behind(material, layer):
+            continue
+        if layer.type not in _IMAGES:
+            unknown.append(layer)
+        elif not any(layer.has(f"transform_param.{name}") for name in ("scale", "mean_file", "mean_value")):
+            raw.append(Match(layer, (layer.where("transform_param"),), {"kind": layer.type}))
+    at = tuple(layer.where("transform_param") for layer in sources)
+    if raw or not unknown:
+        return Look(tuple(raw), at)
+    if _measured(material):
+        return None  # the log tells it: input-magnitude-*
+    because = could_not("input-range", "debug-info", layer=shown(unknown[0].name), type=shown(unknown[0].type))
+    return Look((), (), because)
 
 
 def input_magnitude(material: Material, check: Check) -> Look | None:

@@ -116,7 +116,9 @@ def _match(gap: Gap) -> Match:
 
 
 def _refusal(layer: Layer) -> tuple[str, str] | None:
-    has = {name: layer.has(f"pooling_param.{name}") for name in ("kernel_size", "kernel_h", "kernel_w", "stride", "pad")}
+    has = {
+        name: layer.has(f"pooling_param.{name}") for name in ("kernel_size", "kernel_h", "kernel_w", "stride", "pad")
+    }
     if layer.flag("pooling_param.global_pooling"):
         if has["kernel_size"] or has["kernel_h"] or has["kernel_w"]:
             return "kernel_size", "With Global_pooling: true Filter size cannot specified"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import median
 
-from nandoctor.checks.look import Look, Match, shown
+from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import BATCH_NORMS, RECURRENT, Material
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Solver
@@ -33,13 +33,15 @@ USUAL_LR_MULT = 100.0
 
 
 def schedule(material: Material, check: Check) -> Look | None:
-    """Fires for the outcome named in `params.outcome`: nonfinite, negative, zero, vanished, grows, refused, no-max-iter."""
+    """Fires for the outcome named in `params.outcome`: nonfinite, negative, zero, vanished, grows, no-max-iter, refused
+    (step without stepsize), policy (none or unknown).
+    """
     solver = material.solver
     if solver is None:
         return None
     plan = solver.schedule(_horizon(material, solver))
     at = tuple(solver.where(path) for path in ("lr_policy", "base_lr") if solver.has(path)) or (solver.location,)
-    args = {"policy": shown(plan.policy or "-"), "parameter": plan.parameter, "base_lr": shown(solver.number("base_lr"))}
+    args: dict[str, Arg] = {"policy": shown(plan.policy or "-"), "base_lr": shown(solver.number("base_lr"))}
     found = _outcome(plan, solver, str(check.params["outcome"]))
     if found is None:
         return Look((), at)
@@ -75,7 +77,7 @@ def rate_size(material: Material, check: Check) -> Look | None:
     size = _size(material, solver, rate)
     if size != check.params["size"]:
         return Look((), at)
-    args = {
+    args: dict[str, Arg] = {
         "base_lr": shown(solver.number("base_lr")),
         "momentum": shown(solver.number("momentum")),
         "optimizer": shown(solver.type),
@@ -138,14 +140,11 @@ def _horizon(material: Material, solver: Solver) -> int | None:
     return int(last) + 1 if last is not None and math.isfinite(last) and max_iter <= 0 else None
 
 
-def _outcome(plan: Schedule, solver: Solver, outcome: str) -> dict[str, str | int] | None:
+def _outcome(plan: Schedule, solver: Solver, outcome: str) -> dict[str, Arg] | None:
     """The arguments of the message if the schedule shows this outcome."""
-    if outcome == "refused":
-        return {"reason": plan.refused} if plan.refused == "stepsize-zero" else None
-    if outcome == "policy":
-        return {"reason": plan.refused} if plan.refused in ("no-policy", "unknown-policy") else None
     if plan.refused:
-        return None
+        wanted = {"refused": ("stepsize-zero",), "policy": ("no-policy", "unknown-policy")}.get(outcome, ())
+        return _setting(plan, solver) if plan.refused in wanted else None
     no_end = plan.policy == "poly" and solver.whole("max_iter") <= 0
     match outcome:
         case "no-max-iter" if no_end and plan.nonfinite_at is not None:
@@ -156,7 +155,7 @@ def _outcome(plan: Schedule, solver: Solver, outcome: str) -> dict[str, str | in
         case "negative" if plan.negative_at is not None and plan.nonfinite_at is None and not no_end:
             rate = solver.learning_rate(plan.negative_at)
             return {"iteration": plan.negative_at, "value": shown(rate), **_setting(plan, solver)}
-        case "zero" if plan.zero_at is not None and plan.zero_at < plan.horizon - 1 and plan.maximum >= 0 and not no_end:
+        case "zero" if plan.zero_at is not None and plan.zero_at < plan.horizon - 1 and not no_end:
             return {"iteration": plan.zero_at, **_setting(plan, solver)}
         case "grows" if plan.nonfinite_at is None and plan.maximum > GROWTH * abs(solver.number("base_lr")) > 0:
             peak = max(plan.points, key=lambda p: p[1] if math.isfinite(p[1]) else -math.inf)
@@ -168,11 +167,30 @@ def _outcome(plan: Schedule, solver: Solver, outcome: str) -> dict[str, str | in
     return None
 
 
-def _setting(plan: Schedule, solver: Solver, otherwise: str = "base_lr") -> dict[str, str | int]:
-    """The field at fault and how it is written."""
+def _setting(plan: Schedule, solver: Solver, otherwise: str = "base_lr") -> dict[str, Arg]:
+    """The field at fault, how it is written, and a value that would be legal."""
     name = plan.parameter or otherwise
     value = solver.get(name)
-    return {"parameter": name, "setting": f"{name}: {shown(value)}" if value is not None else f"{name}: -"}
+    written = f"{name}: {shown(value)}" if value is not None else f"{name}: -"
+    return {"parameter": name, "setting": written, "better": _better(plan, solver, name)}
+
+
+def _better(plan: Schedule, solver: Solver, name: str) -> str:
+    """The nearest legal value: the inverse of a growing gamma, the other sign, or what the examples of Caffe use."""
+    value = solver.number(name)
+    usable = math.isfinite(value) and value != 0
+    match name:
+        case "gamma" if plan.policy == "inv":
+            return shown(abs(value)) if usable else "0.0001"
+        case "gamma":
+            return shown(1 / abs(value) if abs(value) > 1 else abs(value)) if usable else "0.1"
+        case "power":
+            return shown(abs(value)) if usable else "1"
+        case "base_lr":
+            return shown(abs(value)) if usable else "0.01"
+        case "stepsize":
+            return str(max(1, solver.whole("max_iter") // 3)) if solver.whole("max_iter") > 0 else "10000"
+    return "100000" if name == "max_iter" else '"fixed"' if name == "lr_policy" else "0"
 
 
 def _usual_multiplier(material: Material) -> float:
