@@ -1,0 +1,133 @@
+"""Files and pasted texts: asking the host to read them, and telling what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nandoctor.consultation import Consultation, Read, Said
+from nandoctor.ingest import Ingested, Inputs
+from nandoctor.interview import hearing, reasons, visits
+from nandoctor.interview.pending import AtPlan, Carried, Free, SameRun
+from nandoctor.interview.replies import FilesRead, Heard, Picking, Reply, Sentence, Understood
+from nandoctor.interview.returning import welcome_back
+from nandoctor.interview.state import Interview, ReadFiles, Turn, go_on, plan_steps
+
+
+def pasted(now: Interview, text: str, kind: str) -> Turn:
+    """A pasted log, net or solver of any length."""
+    count = sum(len(e.inputs.texts) for e in now.consultation.events[-1:] if isinstance(e, Read))
+    count = max((len(e.inputs.texts) for e in now.consultation.events if isinstance(e, Read)), default=count)
+    return read(now, Inputs(texts=((hearing.paste_name(count), text),)), is_log=kind == "log")
+
+
+def read(
+    now: Interview,
+    inputs: Inputs,
+    told: Sequence[Reply] = (),
+    *,
+    sure: bool = False,
+    joined: bool = False,
+    is_log: bool | None = None,
+) -> Turn:
+    """Asks the host to read. After a verdict, a log may be of another run: then the owner is asked first (`sure`: was).
+
+    joined: words of the same line were taken already, and are undone with the files.
+    """
+    log = bool(inputs.logs or inputs.run_dir) if is_log is None else is_log
+    if now.returning and log:
+        return new_run(now, inputs, told)
+    done = isinstance(now.pending, AtPlan | Carried) and now.consultation.ingested.run is not None
+    if log and done and not sure:
+        return Turn(now.having(pending=SameRun(inputs)), (*told, Picking("ask.same-run")))
+    return Turn(now.having(wanted=inputs, joined=joined), tuple(told), ReadFiles(inputs))
+
+
+def new_run(now: Interview, inputs: Inputs, told: Sequence[Reply] = ()) -> Turn:
+    """A later run: what was believed becomes `earlier`; what the old log showed is dropped."""
+    earlier = now.earlier if now.returning else visits.summary(now.consultation, plan_steps(now), now.later)
+    fresh, wanted = visits.afresh(now.consultation, inputs)
+    reading = now.step(fresh, earlier=earlier, wanted=wanted, pending=Free(), joined=True)
+    return Turn(reading, tuple(told), ReadFiles(wanted))
+
+
+def after_reading(now: Interview, read_into: Consultation) -> Turn:
+    """The files of a `ReadFiles` effect were read into this consultation. Files of no use change nothing."""
+    names = hearing.names(now.wanted) if now.wanted else ()
+    old, new = now.consultation.ingested, read_into.ingested
+    before = {str(error) for error in old.errors}
+    errors = [str(error) for error in new.errors if str(error) not in before]
+    resting = now.having(wanted=None, joined=False)
+    if now.opens and not now.returning:
+        return opened(resting.having(consultation=read_into, opens=False))
+    if _useless(old, new):
+        told: list[Reply] = [Sentence("say.unreadable", {"detail": error}, "warning") for error in errors]
+        told = told or [Sentence("say.nothing-in-it", {"file": ", ".join(names)}, "warning")]
+        return _unread(now, resting, told)
+    fuller = resting.having(consultation=read_into, before=now.before if now.joined else now.having(wanted=None))
+    replies: list[Reply] = [files_read(fuller, old, names)]
+    if now.returning and new.run is not None:
+        return welcome_back(fuller, replies)
+    since = now.before if now.joined and now.before else now
+    return go_on(fuller, replies, since)
+
+
+def _unread(now: Interview, resting: Interview, told: list[Reply]) -> Turn:
+    """Nothing could be used: the words said with it stay, everything else is as before."""
+    if now.returning and now.before is not None:
+        back = now.before.having(wanted=None, lang=now.lang)
+        return Turn(back, (*told, Sentence("say.nothing-lost")))
+    if not resting.consultation.events:
+        return Turn(resting, (*told, Sentence("say.go-on-without")))
+    if now.joined and now.before:
+        return go_on(resting, told, now.before)
+    return go_on(resting, [*told, Sentence("say.nothing-lost")])
+
+
+def _useless(old: Ingested, new: Ingested) -> bool:
+    """Whether reading brought nothing that was not held before."""
+    if new.run is None and new.net is None and new.solver is None:
+        return True
+    return bool(new.errors) and new.evidence == old.evidence and new.findings == old.findings
+
+
+def files_read(now: Interview, old: Ingested, names: tuple[str, ...]) -> FilesRead:
+    """What the files told that was not known from files before."""
+    new, kb = now.consultation.ingested, now.consultation.kb
+    held = {(item.observation, item.state) for item in old.evidence}
+    fresh = tuple(item for item in new.evidence if (item.observation, item.state) not in held)
+    asked = {item.observation for item in fresh if item.observation in kb.observations}
+    before = {str(error) for error in old.errors}
+    run = new.run
+    return FilesRead(
+        names=names,
+        evidence=reasons.telling(now.consultation, fresh),
+        questions=sum(kb.observations[name].question is not None for name in asked),
+        framework=now.consultation.framework,
+        lines=run.lines if run else 0,
+        first=run.first_step if run else None,
+        last=run.last_step if run else None,
+        has_run=run is not None and run != old.run,
+        has_net=new.net is not None and old.net is None,
+        has_solver=new.solver is not None and old.solver is None,
+        in_log=new.net_in_log or new.solver_in_log,
+        errors=tuple(str(error) for error in new.errors if str(error) not in before),
+        notes=tuple(note for note in new.notes if note not in old.notes),
+    )
+
+
+def opened(now: Interview) -> Turn:
+    """A visit that begins with files read, words said or answers given already."""
+    held = now.consultation
+    replies: list[Reply] = [Sentence("say.welcome-given")]
+    words = [item for event in held.events if isinstance(event, Said) for item in event.understood]
+    heard = tuple(Heard(item.observation, item.state, "", item.trust) for item in words)
+    if heard:
+        replies.append(Understood(heard))
+    inputs = visits.last_inputs(held)
+    if inputs and not _useless(Ingested(), held.ingested):
+        replies.append(files_read(now, Ingested(), hearing.names(inputs)))
+    elif inputs:
+        replies += [Sentence("say.unreadable", {"detail": str(e)}, "warning") for e in held.ingested.errors]
+    if not held.evidence:
+        return Turn(now, (*replies, Sentence("say.go-on-without")))
+    return go_on(now.having(heard=heard), replies, now.having(consultation=Consultation(held.kb)))

@@ -1,0 +1,1 @@
+"""The consultation in the terminal."""
