@@ -50,7 +50,7 @@ _WINDOWS = rf"[A-Za-z]:\\{{1,2}}(?:{_PART}+\\{{1,2}})*{_PART}+"  # doubled insid
 _UNC = rf"\\\\{_PART}+(?:\\{_PART}+)+"
 _SECRET = r"\b(?:hf_|gh[pousr]_|sk-|xox[bp]-|AKIA)[A-Za-z0-9_-]{16,}"
 _PLACEHOLDER = re.compile(r"(?:PATH|USER|HOST|URL|IP|SECRET)-\d+")
-_DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+"
+_DOMAIN = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.){2,}"  # `s.net` is an attribute in Python, not a host
 # Endings that make a dotted word a host; a file name or a Python module must not become one.
 _HOST_END = (
     r"(?:com|org|net|edu|gov|io|ai|dev|cn|kr|jp|de|fr|uk|ru|tw|hk|local|lan|internal|intranet|corp|cluster|example)"
@@ -117,7 +117,8 @@ class Redactor:
         return match[1] + self._placeholder("host", match[2].rstrip("."))
 
     def _ip4(self, match: re.Match[str]) -> str:
-        if any(int(part) > 255 for part in match[0].split(".")):
+        before = match.string[max(0, match.start() - 16) : match.start()].lower()
+        if any(int(part) > 255 for part in match[0].split(".")) or re.search(r"version|cudnn|cuda|driver", before):
             return match[0]
         return self._placeholder("ip", match[0])
 

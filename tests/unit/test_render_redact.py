@@ -52,6 +52,8 @@ def test_private_parts_become_placeholders(raw: str, clean: str) -> None:
         "learning rate too high (91 %). First step: base_lr 0.5 -> 0.05 in solver.prototxt:3.",
         "@@ -1,5 +1,5 @@",
         "torch.nn.functional.cross_entropy",
+        "r = s.lossf(s.net, *b)",
+        "CUDNN_VERSION=9.1.0.70, CUDA 12.4.0.1",
     ],
 )
 def test_what_a_diagnosis_needs_stays(line: str) -> None:
