@@ -30,6 +30,19 @@ def check(folders: Sequence[Path], *, ignore: Collection[str] = ()) -> list[Prob
     return sorted({problem for problem in problems if problem.code not in ignore})
 
 
+def check_all(overlays: Sequence[str | Path] = (), *, ignore: Collection[str] = ()) -> list[Problem]:
+    """`check` of the shipped knowledge with the overlays over it; files below the working folder by relative path."""
+    from nandoctor.source import Location
+
+    here = Path.cwd()
+
+    def nearer(place: Location) -> Location:
+        path = Path(place.file)
+        return Location(str(path.relative_to(here)), place.line, place.column) if path.is_relative_to(here) else place
+
+    return [problem._replace(location=nearer(problem.location)) for problem in check(layered(overlays), ignore=ignore)]
+
+
 def layered(overlays: Sequence[str | Path] = ()) -> list[Path]:
     """The shipped knowledge folder and the overlays, as `check` takes them."""
     from nandoctor.kb.load import shipped_folder
@@ -37,16 +50,33 @@ def layered(overlays: Sequence[str | Path] = ()) -> list[Path]:
     return [shipped_folder(), *(Path(overlay) for overlay in overlays)]
 
 
-def knowledge(folders: Sequence[Path]) -> KnowledgeBase:
-    """The knowledge of these folders alone, without the shipped one.
+def run_embedded(
+    kb: KnowledgeBase, form: str = "text", lang: str = "en", causes: Collection[str] = ()
+) -> tuple[str, bool]:
+    """Every embedded case and the simulated owners (of `causes` only, if given): the report, and whether any failed.
 
     Raises:
-        KnowledgeError: with every file that cannot be used.
+        UsageError: an unknown cause id.
     """
-    from nandoctor.errors import KnowledgeError
-    from nandoctor.kb.load import assemble, knowledge_files, read_files
+    from nandoctor.authoring.cases import report_text, run_tests
 
-    loaded, problems = read_files(path for folder in folders for path, _ in knowledge_files(folder))
-    if problems:
-        raise KnowledgeError(problems[0].text, problems[0].location, tuple(problems))
-    return assemble(loaded)
+    report = run_tests(kb, causes)
+    return (report.to_json() if form == "json" else report_text(report, kb, lang)), not report.passed
+
+
+def sensitivity_table(kb: KnowledgeBase) -> str:
+    """A Markdown table of every word that, moved one step, turns an embedded case over."""
+    from nandoctor.authoring.sensitivity import sensitivity, table
+
+    return table(list(sensitivity(kb)))
+
+
+def new_entity(kind: str, name: str, folder: Path) -> Path:
+    """Writes a commented template of a cause, an observation or a remedy below the knowledge folder; returns the file.
+
+    Raises:
+        UsageError: an unknown kind, no valid id, or the file is there already.
+    """
+    from nandoctor.authoring.templates import write_template
+
+    return write_template(kind, name, folder)

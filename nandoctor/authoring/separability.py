@@ -70,8 +70,9 @@ def inseparable(shelf: Shelf) -> Iterator[Problem]:
     for found in separations(shelf.entities("causes"), shelf.entities("observations")):
         if found.log_ratio < MIN_LOG_RATIO:
             best = f"`{found.observation}: {found.state}`" if found.observation else "nothing"
+            pair, factor = f"`{found.first}` from `{found.second}`", math.exp(found.log_ratio)
             text = (
-                f"nothing tells `{found.first}` from `{found.second}`, whose first remedies differ: the best is"
-                f" {best} with a factor of {math.exp(found.log_ratio):.1f}, {math.exp(MIN_LOG_RATIO):.0f} is needed; add a question"
+                f"nothing tells {pair}, whose first remedies differ: the best is {best} with a factor of {factor:.1f},"
+                f" {math.exp(MIN_LOG_RATIO):.0f} is needed; add a question"
             )
             yield problem(shelf.files["causes"][found.first], (), "KB043", text, key="id")

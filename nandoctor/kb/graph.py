@@ -55,11 +55,11 @@ class Edge(NamedTuple):
     style: Literal["strong", "plain", "against", "relevance", "asks"]
 
 
-def graph(kb: KnowledgeBase, around: str = "", format: Literal["mermaid", "dot"] = "mermaid", lang: str = "en") -> str:  # noqa: A002
-    """The graph as text, one statement a line; `around`: one id and its neighbourhood.
+def graph(kb: KnowledgeBase, around: str = "", form: str = "mermaid", lang: str = "en") -> str:
+    """The graph as text, one statement a line; `around`: one id and its neighbourhood; `form`: mermaid or dot.
 
     Raises:
-        UsageError: an unknown id or format.
+        UsageError: an unknown id or form.
     """
     nodes = {node.key: node for node in _nodes(kb, lang)}
     drawn = NEAR if around else WHOLE
@@ -68,11 +68,11 @@ def graph(kb: KnowledgeBase, around: str = "", format: Literal["mermaid", "dot"]
         nodes, edges = _neighbourhood(kb, around, nodes, edges)
     else:
         edges = [edge for edge in edges if edge.style != "against"]
-    if format == "mermaid":
+    if form == "mermaid":
         return _mermaid(list(nodes.values()), edges)
-    if format == "dot":
+    if form == "dot":
         return _dot(list(nodes.values()), edges)
-    raise UsageError(f"unknown format `{format}`: mermaid or dot")
+    raise UsageError(f"unknown format `{form}`: mermaid or dot")
 
 
 def _nodes(kb: KnowledgeBase, lang: str) -> Iterator[Node]:

@@ -57,9 +57,10 @@ def schema(kind: str) -> dict[str, Any]:
     return {"$schema": DRAFT, "title": f"nandoctor knowledge: {kind}", **exported}
 
 
-def schema_text(kind: str) -> str:
-    """The schema as it stands in `knowledge/schema/<kind>.json`."""
-    return json.dumps(schema(kind), indent=2, ensure_ascii=False) + "\n"
+def schema_text(kind: str = "") -> str:
+    """The schema as it stands in `knowledge/schema/<kind>.json`; without a kind, a map of all."""
+    content = schema(kind) if kind else {name: schema(name) for name in STRUCTS}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def write_schemas(folder: Path) -> list[Path]:

@@ -64,7 +64,7 @@ def test_mermaid() -> None:
 
 
 def test_dot_escapes_and_balances() -> None:
-    text = graph(KB, format="dot")
+    text = graph(KB, form="dot")
     assert text.startswith("digraph nandoctor {\n")
     assert text.endswith("}\n")
     assert '"remedy.fix-it" [label="Fix \\\\ it", shape=box, style=rounded];' in text
@@ -105,4 +105,4 @@ def test_unknown_id_and_format() -> None:
     with pytest.raises(UsageError, match="did you mean `bad-luck`"):
         graph(KB, "bad-lack")
     with pytest.raises(UsageError, match="mermaid or dot"):
-        graph(KB, format="svg")  # type: ignore[arg-type]
+        graph(KB, form="svg")
