@@ -193,7 +193,7 @@ class _Editor:
         value = field.value
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             return None
-        product = value * factor
+        product = float(value) * factor
         if isinstance(value, int) and not product.is_integer():
             text = _number(product) if field.name not in _WHOLE else str(max(1, round(product)))
         else:
@@ -215,8 +215,7 @@ class _Editor:
             end += 1
         if text[end : end + 1] in ("\r", "\n", ""):  # last on its line: the blanks before it go instead
             end = field.after
-            while start > 0 and text[start - 1] in " \t" and text[:start].strip():
-                start -= 1
+            start = line_start + len(text[line_start:start].rstrip(" \t"))
         return _Splice(start, end, "")
 
     def addition(self, message: Message, path: list[str], value: str, layer: Layer | None) -> _Splice:
@@ -241,8 +240,11 @@ class _Editor:
     def placed(self, message: Message, after: Field | None, path: list[str], value: str) -> _Splice:
         text = self.text
         if after is None:
-            if message.start == 0 and message.end == len(text):  # an empty file
-                return _Splice(message.end, message.end, _nested(path, value, "", self.unit(), self.newline))
+            if message is self.document.root:  # an empty file, or only comments
+                block = _nested(path, value, "", self.unit(), self.newline)
+                ended = text[-1:] in ("\n", "\r")
+                block = block + self.newline if ended else self.newline + block if text.strip("\ufeff") else block
+                return _Splice(len(text), len(text), block)
             outer = self.indent_at(message.start - 1)
             if not _NEWLINE.search(text, message.start, message.end):
                 return _Splice(message.start, message.end, f" {_inline(path, value)} ")
@@ -250,10 +252,10 @@ class _Editor:
             at = self.line_end(message.start).start()
             return _Splice(at, at, self.newline + block)
         lead = text[self.line_start(after.start) : after.start].lstrip("\ufeff")
-        if lead.strip():  # it shares its line with something before: stay on that line
+        line_end = self.behind(after)
+        if lead.strip() or line_end is None:  # it shares its line with something: stay on that line
             return _Splice(after.after, after.after, " " + _inline(path, value))
-        at = self.behind(after)
-        return _Splice(at, at, self.newline + _nested(path, value, lead, self.unit(), self.newline))
+        return _Splice(line_end, line_end, self.newline + _nested(path, value, lead, self.unit(), self.newline))
 
     def insert(self, field: Field, value: str, before: bool) -> _Splice:
         """A layer's text beside a layer, in its indentation; with an empty line where the file has them."""
@@ -262,7 +264,8 @@ class _Editor:
         block = self.newline.join(indent + line if line.strip() else "" for line in lines)
         gap = self.newline if self.blank_between_layers() else ""
         if not before:
-            at = self.behind(field)
+            end = self.behind(field)
+            at = field.after if end is None else end
             return _Splice(at, at, self.newline + gap + block)
         line_start = self.line_start(field.start)
         if self.text[line_start : field.start].strip(" \t"):
@@ -280,11 +283,11 @@ class _Editor:
         assert found is not None
         return found
 
-    def behind(self, field: Field) -> int:
-        """Where a line may follow a field: behind its comment, but before another field on its line."""
+    def behind(self, field: Field) -> int | None:
+        """The end of the field's line, behind a comment; None if something else stands on the rest of it."""
         at = self.line_end(field.after).start()
         rest = self.text[field.after : at].strip()
-        return field.after if rest and not rest.startswith("#") else at
+        return None if rest and not rest.startswith("#") else at
 
     def indent_at(self, offset: int) -> str:
         """The white space that begins the line of an offset."""

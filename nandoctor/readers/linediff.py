@@ -131,7 +131,33 @@ def _blocks(old: list[str], new: list[str]) -> list[_Block]:
             last = _Block(i, i, j, j)
             blocks.append(last)
         blocks[-1] = last._replace(old_end=i + 1) if is_removal else last._replace(new_end=j + 1)
-    return blocks
+    return [_settled(block, old, new) for block in blocks]
+
+
+def _settled(block: _Block, old: list[str], new: list[str]) -> _Block:
+    """A block of only new (or only old) lines, slid to where it begins at the outermost indentation: a whole layer.
+
+    The lines it slides over are equal on both sides, so the difference stays the same.
+    """
+    if block.old != block.old_end and block.new != block.new_end:
+        return block
+    lines, start, end = (
+        (new, block.new, block.new_end) if block.old == block.old_end else (old, block.old, block.old_end)
+    )
+    best, best_score = 0, _indentation(lines[start])
+    for shift in range(1, min(start, end - start) + 1):
+        if lines[start - shift] != lines[end - shift]:
+            break
+        score = _indentation(lines[start - shift])
+        if score < best_score:
+            best, best_score = shift, score
+    return _Block(block.old - best, block.old_end - best, block.new - best, block.new_end - best)
+
+
+def _indentation(line: str) -> tuple[int, bool]:
+    """How deep a line stands; a closing bracket or an empty line begins nothing."""
+    text = line.strip()
+    return len(line) - len(line.lstrip(" \t")) if text else 0, text in ("}", ">", "")
 
 
 def _script(a: list[str], b: list[str]) -> list[tuple[int, int, bool]]:
