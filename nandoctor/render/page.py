@@ -28,6 +28,14 @@ class Page:
         self.width = width
         self._lines: list[list[Span]] = []
 
+    @property
+    def lines(self) -> tuple[tuple[Span, ...], ...]:
+        """The lines as spans, for a view that paints them itself; no blank ones at the end."""
+        end = len(self._lines)
+        while end and not self._lines[end - 1]:
+            end -= 1
+        return tuple(map(tuple, self._lines[:end]))
+
     def line(self, *spans: Span) -> None:
         """A line as it is."""
         self._lines.append([span for span in spans if span[0]])
