@@ -275,6 +275,7 @@ class EventPattern(_Struct, frozen=True):
     ends: Literal["", "complete", "crashed", "stopped"] = ""
     starts_run: bool = False
     resumes: bool = False
+    by_digits: bool = False  # whether the line matches depends on its digits, not only on its words
 
 
 class Dialect(_Struct, frozen=True):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from bisect import bisect_left
 from math import isfinite, isnan
+from operator import itemgetter
 
 from nandoctor.readers.dialect import number
 from nandoctor.readers.facts import Event, LayerReading, Reading, Role, Series
@@ -17,6 +19,8 @@ _FULL = 12_000  # readings held before a series is thinned out
 _MAX_LAYERS = 200_000
 PART = 1 << 40  # line numbers of the next part of a rotated log begin here, until `finish` tells them apart
 _TEXT = 500  # characters of an event's line
+
+_LINE, _VALUE = itemgetter(1), itemgetter(2)
 
 Raw = tuple[float | None, int, float]
 
@@ -86,6 +90,31 @@ class Gathered:
         if len(items) >= _FULL:
             self.thin()
 
+    def extend(self, rows: list[tuple[float | None, int, bytes]]) -> None:
+        """Many readings as printed, in the order of lines."""
+        if not self.refreshes:
+            try:
+                items = [(step, line, float(text)) for step, line, text in rows]
+            except ValueError:
+                items = []
+            if items and isfinite(sum([item[2] for item in items])):
+                self.items += items
+                if self.nonfinite:
+                    self.finite_after += len(items)
+                if len(self.items) >= _FULL:
+                    self.thin()
+                return
+        for step, line, text in rows:
+            self.add(step, line, text.decode())
+
+    def set_last_step(self, step: float) -> None:
+        """The step of the last reading became known after it."""
+        if self.items:
+            _, line, value = self.items[-1]
+            self.items[-1] = (step, line, value)
+            if self.first is not None and self.first[1] == line:
+                self.first = (step, line, self.first[2])
+
     def thin(self) -> None:
         """Thins out the readings far from start, end and onset."""
         self.count += len(self.items)
@@ -123,20 +152,28 @@ def _placed(item: Raw, parts: Sequence[str], file: str) -> Reading:
 def thinned(items: list[Raw], first: Raw | None) -> list[Raw]:
     """Start, end and the neighbourhood of the onset whole; of the rest each bucket's first, minimum and maximum."""
     n = len(items)
-    keep = set(range(min(EDGE, n))) | set(range(max(0, n - EDGE), n))
-    if first is not None:
-        at = next((i for i, item in enumerate(items) if item[1] >= first[1]), n)
-        keep |= set(range(max(0, at - EDGE), min(n, at + AFTER)))
-    rest = [i for i in range(n) if i not in keep]
-    size = max(1, -(-len(rest) // BUCKETS))
-    for start in range(0, len(rest), size):
-        bucket = rest[start : start + size]
-        finite = [i for i in bucket if isfinite(items[i][2])]
-        keep.add(bucket[0])
-        if finite:
-            keep.add(min(finite, key=lambda i: items[i][2]))
-            keep.add(max(finite, key=lambda i: items[i][2]))
-    return [items[i] for i in sorted(keep)]
+    at = bisect_left(items, first[1], key=itemgetter(1)) if first is not None else n
+    whole = sorted({(0, min(EDGE, n)), (max(0, at - EDGE), min(n, at + AFTER)), (max(0, n - EDGE), n)})
+    size = max(1, -(-n // BUCKETS))
+    kept: list[Raw] = []
+    done = 0
+    for start, end in whole:
+        for low in range(done, start, size):
+            kept += _bucket(items[low : min(low + size, start)])
+        kept += items[max(start, done) : end]
+        done = max(done, end)
+    return kept
+
+
+def _bucket(items: list[Raw]) -> list[Raw]:
+    """First, minimum and maximum of a few readings, in their order."""
+    if len(items) <= 3:
+        return items
+    finite = items if isfinite(sum([item[2] for item in items])) else [item for item in items if isfinite(item[2])]
+    if not finite:
+        return items[:1]
+    kept = {id(item): item for item in (items[0], min(finite, key=_VALUE), max(finite, key=_VALUE))}
+    return sorted(kept.values(), key=_LINE)
 
 
 class GatheredEvent:

@@ -7,7 +7,7 @@ log of one program does not pay for the patterns of thirty.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -86,9 +86,11 @@ PLACES = ("step", "epoch", "iter", "progress")  # roles of the common table that
 
 
 class PairMatch(NamedTuple):
-    """How a pairs regex hands out its groups: indexes of name, value and (0 if none) running mean."""
+    """How a pairs regex hands out its groups: indexes of name, value and (-1 if none) running mean."""
 
-    findall: Callable[[str, int], list[tuple[str, ...]]]
+    findall: Callable[[str], list[tuple[str, ...]]]
+    finditer: Callable[[str], Iterator[re.Match[str]]]
+    groups: Mapping[str, int]
     name: int
     value: int
     mean: int
@@ -98,7 +100,7 @@ class PairMatch(NamedTuple):
 def _pairs(regex: str) -> PairMatch:
     pattern = compiled(regex)
     groups = pattern.groupindex
-    return PairMatch(pattern.findall, groups["name"] - 1, groups["value"] - 1, groups.get("mean", 0) - 1)
+    return PairMatch(pattern.findall, pattern.finditer, groups, groups["name"] - 1, groups["value"] - 1, groups.get("mean", 0) - 1)
 
 
 class Line:
@@ -166,9 +168,10 @@ class Line:
 class Event:
     """An event pattern of a dialect, compiled at first use."""
 
-    __slots__ = ("dialect", "needs", "pattern", "search")
+    __slots__ = ("dialect", "is_border", "needs", "pattern", "search")
 
     def __init__(self, dialect: Dialect, pattern: EventPattern) -> None:
+        self.is_border = pattern.starts_run or pattern.resumes or bool(pattern.ends)
         self.dialect = dialect
         self.pattern = pattern
         self.needs = pattern.needs
@@ -235,6 +238,7 @@ class Lexicon:
     def __init__(self, kb: KnowledgeBase, only: str = "") -> None:
         dialects = sorted(kb.dialects.values(), key=lambda d: (d.generic, -d.weight, d.id))
         self.roles = RoleTable(kb.quantities)
+        self.dialects = kb.dialects
         self.lines = [Line(d, p) for d in dialects if not only or d.id == only for p in d.lines]
         self.events = [Event(d, p) for d in dialects for p in d.events]
         self.blocks = [Block(p) for d in dialects for p in d.blocks]

@@ -39,7 +39,9 @@ def failures(kb: KnowledgeBase) -> list[Failure]:
 
 def _faulty_patterns(dialect: Dialect) -> Iterator[str]:
     """Regexes that do not compile, roles that do not exist."""
-    regexes = [(p.id, p.regex) for p in (*dialect.lines, *dialect.events, *dialect.blocks)]
+    regexes = [(line.id, line.regex) for line in dialect.lines]
+    regexes += [(event.id, event.regex) for event in dialect.events]
+    regexes += [(b.id, regex) for b in dialect.blocks for regex in (b.regex, b.line)]
     regexes += [(p.id, p.pairs) for p in dialect.lines if p.pairs]
     regexes += [(p.id, name) for p in dialect.lines for name in p.roles]
     for name, regex in regexes:
@@ -78,7 +80,8 @@ def _read(line: str, kb: KnowledgeBase, only: str) -> Run:
 
 def _misread(run: Run, sample: Sample) -> Iterator[str]:
     values = {s.quantity: (s.readings[0].value, s.sign) for s in run.series if s.readings}
-    values |= {"value": (layer.value, "") for layer in run.layers}
+    if run.layers:
+        values["value"] = (run.layers[0].value, "")
     for name, expected in sample.reads.items():
         if name == "step":
             step = next((r.step for s in run.series for r in s.readings), None)
