@@ -34,6 +34,9 @@ def nan_onset(view: View) -> Iterator[Evidence]:
     if earlier == 0 and reading.line == first.line:
         if view.epochs_only:
             odds = {"first_iteration": 0.45, "within_100": 0.4, "later": 0.15, "never": 0.001}
+        elif not view.from_start:
+            late = relative is not None and relative > EARLY
+            odds = {"first_iteration": 0.3, "within_100": 0.4 if not late else 0.25, "later": 0.3, "never": 0.001}
         elif relative is not None and relative > EARLY:
             odds = {"first_iteration": 0.3, "within_100": 0.4, "later": 0.3, "never": 0.001}
         elif relative is not None and relative > 2:
@@ -75,8 +78,8 @@ def loss_before_nan(view: View) -> Iterator[Evidence]:
         return
     before = view.before
     if not before:
-        if view.epochs_only:
-            return  # a whole epoch happened before this number
+        if view.epochs_only or not view.from_start:
+            return  # a whole epoch happened before this number, or the log is an excerpt
         at = view.start[1]
         trust = 0.95 if at.step is None or at.step <= 2 or view.interval <= 2 else 0.6
         yield view.seen("loss_before_nan", "nothing_before", "nothing-before", at=at, trust=trust)
@@ -153,8 +156,10 @@ def first_loss(view: View) -> Iterator[Evidence]:
         return
     first = loss.readings[0]
     if not math.isfinite(first.value):
-        if not view.epochs_only and (first.step is None or first.step <= 2 or view.interval <= 2):
+        if not view.epochs_only and view.from_start and (first.step is None or first.step <= 2 or view.interval <= 2):
             yield view.seen("first_loss", "nonfinite", "first-nonfinite", at=first, trust=0.95)
+        return
+    if not view.from_start:
         return
     value = abs(first.value)
     if value == 0.0 and view.hidden_onset is None:

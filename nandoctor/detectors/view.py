@@ -90,6 +90,22 @@ class View:
         return float(median(gaps)) if gaps else 1.0
 
     @cached_property
+    def from_start(self) -> bool:
+        """Whether the log shows the beginning of the run, rather than an excerpt pasted from its middle.
+
+        It does if the first loss is printed for the first step or display interval, or if the program's own header is
+        there. A single reading without a step says nothing about when it was.
+        """
+        if self.run.solver_text is not None or self.run.net_texts or self.run.header:
+            return True
+        if self.loss is None or not self.loss.readings:
+            return False
+        first = self.loss.readings[0]
+        if first.step is None:
+            return self.loss.count > 2
+        return first.step <= max(1.0, 2.0 * self.interval)
+
+    @cached_property
     def approach(self) -> curves.Approach | None:
         """How the loss came to the NaN."""
         return curves.approach(self.before)
