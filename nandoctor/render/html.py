@@ -243,7 +243,7 @@ def _rest(report: Report, words: Words) -> list[str]:
         body.append(f"<h2>{text(words('report.unchecked'))}</h2><ul>")
         for observation, because, how in report.unchecked:
             more = f'<br><span class="dim">{prose(how)}</span>' if how else ""
-            body.append(f"<li>{text(words.pair(observation, because))}{more}</li>")
+            body.append(f"<li>{text(words.pair(observation, because) if because else observation)}{more}</li>")
         body.append("</ul>")
     if report.question:
         body.append(

@@ -135,6 +135,8 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
         )
         for item in diagnosis.could_not_check
     ]
+    if fine and unchecked and not details:  # nothing hangs on it; the names are enough
+        unchecked = [(words.listed(dict.fromkeys(name for name, _, _ in unchecked)), "", "")]
     limit_findings = len(found) if details else FINDINGS_SHOWN
     limit_unchecked = len(unchecked) if details else UNCHECKED_SHOWN
     question, option = ("", "") if fine else _question(diagnosis, words)
@@ -143,7 +145,10 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
         causes=causes,
         others=others[: None if details else OTHERS_SHOWN],
         more_others=0 if details else len(others[OTHERS_SHOWN:]),
-        ruled_out=tuple((words.cause(cause), _claim(weighed, words)) for cause, weighed in diagnosis.ruled_out),
+        ruled_out=tuple(
+            (words.cause(cause), _claim(weighed, words))
+            for cause, weighed in (() if fine and not details else diagnosis.ruled_out)
+        ),
         contradictions=tuple(
             words(
                 "report.contradiction",
@@ -265,7 +270,7 @@ def _plan(steps: Sequence[Step], words: Words, details: bool) -> tuple[tuple[Ste
         worth = position == 1 or step.kind == "experiment" or step.success >= STEP_FROM
         if details or (worth and len(shown) < STEPS_SHOWN):
             with_code = details or (step.kind == "fix" and code > 0)
-            full = details or position <= FULL_STEPS
+            full = with_code or position <= FULL_STEPS
             shown.append(_step(step, position, words, code=with_code, full=full, details=details))
             code -= step.kind == "fix"
         else:

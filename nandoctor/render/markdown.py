@@ -34,7 +34,8 @@ def render(diagnosis: Diagnosis, kb: KnowledgeBase, *, lang: str = "en", details
     blocks += _plan(report, words)
     blocks += _rest(report, words)
     blocks.append(f"**{verdict}**")
-    return "\n\n".join(blocks).replace("\u00a0", " ") + "\n"
+    lines = "\n\n".join(blocks).replace("\u00a0", " ").split("\n")
+    return "\n".join(map(printable, lines)) + "\n"
 
 
 def escape(text: str) -> str:
@@ -180,7 +181,7 @@ def _rest(report: Report, words: Words) -> list[str]:
         blocks.append(f"### {words('report.unchecked')}")
         blocks.append(
             "\n".join(
-                f"- {words.pair(escape(o), escape(b))}" + (f"<br>{escape(h)}" if h else "")
+                f"- {words.pair(escape(o), escape(b)) if b else escape(o)}" + (f"<br>{escape(h)}" if h else "")
                 for o, b, h in report.unchecked
             )
         )

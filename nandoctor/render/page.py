@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from nandoctor.render.width import cut, cut_left, display_width, pad, wrap
+from nandoctor.render.words import clean
 
 Style = Literal["", "bold", "dim", "red", "green", "yellow", "cyan", "bold red", "bold green", "bold yellow"]
 Span = tuple[str, Style]
@@ -37,8 +38,8 @@ class Page:
         return tuple(map(tuple, self._lines[:end]))
 
     def line(self, *spans: Span) -> None:
-        """A line as it is."""
-        self._lines.append([span for span in spans if span[0]])
+        """A line as it is, but for control characters: whatever reaches the terminal passes here."""
+        self._lines.append([(clean(text), style) for text, style in spans if text])
 
     def blank(self) -> None:
         """An empty line, never two in a row and none at the top."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 LOG_SPAN = 100.0  # more than two decades between the smallest and the largest value: logarithmic
+LEAST_SPAN = 0.2  # of the largest magnitude; a linear axis never shows less
 _LN10 = math.log(10.0)
 
 
@@ -67,8 +68,9 @@ def fit(values: Sequence[float]) -> Scale:
         return Scale("symlog", unit, _forward("symlog", unit, low), _forward("symlog", unit, high))
     unit = largest or 1.0
     low, high = low / unit, high / unit
-    if high - low < 1e-9:  # a constant: in the middle
-        low, high = low - 0.5, high + 0.5
+    missing = LEAST_SPAN - (high - low)
+    if missing > 0:  # nearly constant: a change of one per cent must not fill the picture
+        low, high = low - missing / 2, high + missing / 2
     return Scale("linear", unit, low, high)
 
 

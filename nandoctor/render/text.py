@@ -298,7 +298,7 @@ class _TextReport:
             return
         sheet.heading(words("report.unchecked"))
         for observation, because, how in report.unchecked:
-            sheet.text(words.pair(observation, because), INDENT)
+            sheet.text(words.pair(observation, because) if because else observation, INDENT)
             if how:
                 sheet.text(how, INDENT + 2, "dim")
         if report.more_unchecked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from nandoctor.diagnosis import Diagnosis, RankedCause
-from nandoctor.readers.series import first_nonfinite
+from nandoctor.readers.series import first_nonfinite, level
 from nandoctor.render.plot import loss_series
 from nandoctor.render.scale import number
 from nandoctor.render.words import Words, edit_text, new_value, percent
@@ -94,7 +94,8 @@ def _healthy(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
     finite = series.finite() if series else []
     if len(finite) < 2 or any(first_nonfinite(run) for run in diagnosis.runs):
         return (short,)
-    what = words("verdict.loss-finite", first=number(finite[0].value), last=number(finite[-1].value))
+    first, last = level(finite) or 0.0, level(finite[::-1]) or 0.0
+    what = words("verdict.loss-finite", first=number(first), last=number(last))
     return (words("verdict.healthy", percent=chance, what=what), short)
 
 

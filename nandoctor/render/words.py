@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 
@@ -67,8 +68,8 @@ class Words:
 
     def framework(self, framework: str) -> str:
         """The name of a framework as its users write it."""
-        name = self("framework." + framework)
-        return framework if name.startswith("framework.") else name
+        message = self.kb.messages.get("framework." + framework)
+        return message.get(self.lang) if message else framework
 
     def pair(self, label: str, text: str) -> str:
         """`label: text` in the punctuation of the language."""
@@ -89,12 +90,12 @@ class _Figure(float):
 def _fill(template: str, args: dict[str, str | int | float] | dict[str, str | float]) -> str:
     """Placeholders filled in. An overlay's mistake in one shows as the bare template, not as a traceback."""
     try:
-        return template.format(**{k: _clean(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
+        return template.format(**{k: clean(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
     except (KeyError, IndexError, ValueError, AttributeError):
         return template
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Foreign text made safe; our own no-break spaces stay."""
     return "\u00a0".join(map(printable, text.split("\u00a0")))
 
@@ -107,7 +108,8 @@ def percent(probability: float) -> str:
 
 def decibans(weight: float) -> str:
     """`+14`, `-7`, `0`."""
-    return f"{weight:+.0f}" if abs(weight) >= 0.5 else "0"
+    rounded = math.floor(abs(weight) + 0.5)
+    return f"{'-' if weight < 0 else '+'}{rounded}" if rounded else "0"
 
 
 def minutes_text(minutes: float) -> str:

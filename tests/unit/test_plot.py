@@ -133,7 +133,7 @@ def test_axis_kind_follows_the_values() -> None:
     assert fit([0.5, 5.0]).kind == "linear"
     assert fit([-3.0, 5.0]).kind == "linear"
     assert fit([-0.001, 0.002, 0.003, 500.0, -2000.0]).kind == "symlog"
-    assert fit([4.0, 4.0]).position(4.0) == 0.5
+    assert fit([4.0, 4.0]).position(4.0) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("values", [[-1e308, 1e308], [5e-324, 1e308], [0.0, 0.0], [-5.0, -5e300], [1e-320, 2e-320]])
@@ -151,6 +151,11 @@ def test_scale_keeps_the_order(values: list[float]) -> None:
     ordered = sorted(values)
     positions = [scale.position(v) for v in ordered]
     assert positions == sorted(positions)
+
+
+def test_a_change_of_one_percent_does_not_fill_the_picture() -> None:
+    scale = fit([3.70, 3.74])
+    assert scale.position(3.74) - scale.position(3.70) < 0.06
 
 
 def test_round_ticks() -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from nandoctor.diagnosis import CouldNotCheck, Diagnosis, Note, RankedCause, Step, Weighed
 from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import LayerReading, Run
-from nandoctor.render import text
+from nandoctor.render import markdown, text
 from nandoctor.render.layers import split, summary
 from nandoctor.render.width import display_width
 from nandoctor.render.words import Words, decibans, minutes_text, percent, short_names
@@ -200,6 +200,12 @@ def test_healthy_and_benign_give_nothing_to_do(kb: KnowledgeBase) -> None:
         assert "Why nothing needs fixing" in page
 
 
+def test_healthy_names_what_was_not_checked_in_one_line(kb: KnowledgeBase) -> None:
+    unsure = replace(samples.healthy(), could_not_check=samples.exploding().could_not_check)
+    assert "Not checked\n    first non-finite stage, data checked\n" in text.render(unsure, kb)
+    assert "set debug_info: true" in text.render(unsure, kb, details=True)
+
+
 def test_fault_without_a_plan_says_so(kb: KnowledgeBase) -> None:
     page = text.render(replace(samples.exploding(), fastest=(), diagnostic=()), kb)
     assert "No step is known" in page
@@ -228,6 +234,16 @@ def test_text_of_logs_and_files_cannot_drive_the_terminal(kb: KnowledgeBase) -> 
     )
     page = text.render(diagnosis, kb, details=True)
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", page)
+
+
+def test_not_even_an_overlay_can_drive_the_terminal(kb: KnowledgeBase) -> None:
+    odd = Message("report.causes", "Causes\x1b[2J\x07")
+    broken = KnowledgeBase(
+        **{f: getattr(kb, f) for f in kb.__struct_fields__ if f != "messages"},
+        messages=kb.messages | {"report.causes": odd},
+    )
+    for module in (text, markdown):
+        assert "\x1b" not in module.render(samples.exploding(), broken)
 
 
 def test_a_message_with_a_wrong_placeholder_shows_bare(kb: KnowledgeBase) -> None:
@@ -275,7 +291,7 @@ def test_percent_is_never_certain() -> None:
 
 
 def test_decibans_and_minutes() -> None:
-    assert [decibans(d) for d in (14.2, -7.3, 0.3, -0.49)] == ["+14", "-7", "0", "0"]
+    assert [decibans(d) for d in (14.2, -7.3, 0.5, -0.5, 0.3, -0.49)] == ["+14", "-7", "+1", "-1", "0", "0"]
     assert [minutes_text(m) for m in (0.1, 0.3, 1.0, 1.6, 12.0)] == ["< 0.5", "0.5", "1", "1.5", "12"]
 
 
