@@ -49,8 +49,10 @@ DETECTORS: dict[str, Detector] = {
     "summed_loss": losses.summed,
     "huge_targets": losses.huge_targets,
     "own_layers": losses.own_layers,
+    "own_named": losses.own_named,
     "batchnorm_kind": norms.kind,
     "global_stats": norms.global_stats,
+    "cancellation": norms.cancellation,
     "tiny_eps": norms.tiny_eps,
     "batch_of_one": norms.batch_of_one,
     "without_scale": norms.without_scale,
@@ -73,6 +75,7 @@ DETECTORS: dict[str, Detector] = {
     "printed_rate": crosscheck.printed_rate,
     "printed_weights": crosscheck.printed_weights,
     "printed_batch": crosscheck.printed_batch,
+    "first_loss": crosscheck.first_loss,
     "coarse_display": crosscheck.coarse_display,
     "precision": crosscheck.precision,
 }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from nandoctor.checks.fillers import filler_of
 from nandoctor.checks.look import Arg, Look, Match, shown
-from nandoctor.checks.material import FILLER_BLOCKS, Material
+from nandoctor.checks.material import BATCH_NORMS, FILLER_BLOCKS, Material
+from nandoctor.checks.signal import blob_scales
 from nandoctor.errors import NandoctorError
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Layer, Solver, read_net, read_solver
@@ -19,6 +21,11 @@ DECISIVE = (
     "base_lr", "lr_policy", "gamma", "power", "stepsize", "max_iter", "momentum", "momentum2", "weight_decay",
     "regularization_type", "iter_size", "clip_gradients", "delta", "rms_decay",
 )  # fmt: skip
+# First softmax losses of nets that begin well lie within half of ln K; those of raw pixels at 14 to 35 times ln K.
+HIGH_FIRST_LOSS, USUAL_FIRST_LOSS = 4.0, 1.5
+RAW_INPUT = 15.0
+# Estimates of the scale of the scores that are good for a conclusion.
+FADED, BLOWN = 0.05, 10.0
 # Six printed digits, and floats on the way.
 SAME = 1e-3
 
@@ -126,6 +133,46 @@ def printed_batch(material: Material, check: Check) -> Look | None:
     return Look((), (where,))
 
 
+def first_loss(material: Material, check: Check) -> Look | None:
+    """The size of the input from the first loss: scores of root mean square s give a softmax loss of about
+    s * sqrt(2 ln K) once s is large, and the fillers tell how large s is for an input of 1. `params.size`: raw, small.
+
+    Only from scratch, without normalisation or large fillers in between, with one softmax loss that is averaged.
+    """
+    if material.start != "scratch" or len(material.losses) != 1 or material.first_loss is None:
+        return None
+    loss = material.losses[0].layer
+    maker = material.maker(loss) if loss.type == "SoftmaxWithLoss" and loss.bottoms else None
+    if maker is None or maker.type not in FILLER_BLOCKS or _muddled(material, loss):
+        return None
+    classes = maker.whole(f"{FILLER_BLOCKS[maker.type]}.num_output")
+    scale = blob_scales(material)[id(maker)]
+    if classes < 2 or not FADED <= scale <= BLOWN:
+        return None
+    value, where = material.first_loss
+    expected = math.log(classes)
+    size = value / math.sqrt(2 * expected) / scale
+    raw = value > HIGH_FIRST_LOSS * expected and size > RAW_INPUT
+    small = value < USUAL_FIRST_LOSS * expected
+    at = (where, *(layer.location for layer in material.sources))
+    if not {"raw": raw, "small": small}[str(check.params["size"])]:
+        return Look((), at)
+    args: dict[str, Arg] = {"value": shown(value), "expected": shown(expected), "size": shown(round(size, 1))}
+    return Look((Match(None, at, args),), at)
+
+
+def _muddled(material: Material, loss: Layer) -> bool:
+    """Whether something besides the input decides the first loss."""
+    summed = loss.text("loss_param.normalization") in ("NONE", "BATCH_SIZE") or not loss.flag(
+        "loss_param.normalize", True
+    )
+    biased = any(
+        filler_of(layer, f"{FILLER_BLOCKS[layer.type]}.bias_filler", None, None).rms > 1 for layer in material.learnable
+    )
+    resets = BATCH_NORMS | {"MVN", "Normalize", "LRN", "Scale"}
+    return summed or biased or any(layer.type in resets for layer in material.layers)
+
+
 def coarse_display(material: Material, check: Check) -> Look | None:
     """`display` so coarse that the approach to a NaN lies between two lines."""
     solver = material.solver
@@ -150,9 +197,8 @@ def precision(material: Material, check: Check) -> Look | None:
             places.append(net.document.location(field.start))
     if solver is not None and solver.text("solver_data_type") == "FLOAT16":
         places.append(solver.where("solver_data_type"))
-    for layer in material.layers:
-        if layer.text("forward_type") == "FLOAT16" or layer.text("forward_math") == "FLOAT16":
-            places.append(layer.location)
+    half = ("forward_type", "forward_math")
+    places += [layer.location for layer in material.layers if any(layer.text(name) == "FLOAT16" for name in half)]
     if places:
         return Look((Match(None, tuple(places[:3]), {}, state="fp16", trust=0.95),))
     fallback = net.location if net is not None else solver.location if solver is not None else None
@@ -174,7 +220,7 @@ def _same(here: object, there: object) -> bool:
     if isinstance(here, Message) or isinstance(there, Message):
         return True
     if isinstance(here, int | float) and isinstance(there, int | float):
-        return _close(float(here), float(there)) or (here != here and there != there)
+        return _close(float(here), float(there)) or (math.isnan(here) and math.isnan(there))
     return here == there
 
 

@@ -26,7 +26,7 @@ SHOWN_NAMES = 3
 MAX_LOCATIONS = 20
 
 
-class CheckResult(NamedTuple):
+class CheckResult(msgspec.Struct, frozen=True):
     """What the static checks say.
 
     edits: check id -> the concrete edits that would correct what it found, with layer names.
@@ -64,7 +64,7 @@ class Tally:
         held = self.cleared.get(observation)
         if held is not None and held.state == evidence.state:
             at = tuple(dict.fromkeys((*held.locations, *evidence.locations)))[:MAX_LOCATIONS]
-            evidence = msgspec.structs.replace(held, locations=at)
+            evidence = msgspec.structs.replace(held, locations=at, trust=min(held.trust, evidence.trust))
         self.cleared[observation] = evidence
 
     def could_not(self, observation: str, open_: CouldNotCheck) -> None:
@@ -167,7 +167,7 @@ def _weigh(tally: Tally, material: Material, check: Check, look: Look) -> None:
             if name:
                 tally.could_not(name, CouldNotCheck(name, because, how))
         return
-    trust = float(check.params.get("clear_trust", CLEAR_TRUST))
+    trust = look.trust or float(check.params.get("clear_trust", CLEAR_TRUST))
     at = look.at[:MAX_LOCATIONS]
     for name, shows in ((check.observation, check.clear), *pairs(check, "also_clear")):
         if name and shows:

@@ -1,4 +1,4 @@
-"""Comparisons over fields, in the manner of Sigma's modifiers: `pooling_param.stride|gt_field: pooling_param.kernel_size`.
+"""Comparisons over fields in the manner of Sigma: `pooling_param.stride|gt_field: pooling_param.kernel_size`.
 
 A condition is a map; all of it must hold for one layer (or the solver). A field that is not written satisfies only
 `missing`: defaults are Caffe's business and stand in the check file as a second condition where they matter.

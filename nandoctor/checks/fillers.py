@@ -24,7 +24,7 @@ LARGE_GAIN = 5.0
 LARGE_BIAS = 10.0
 # Nets this deep without a single filler are started from published weights (VGG-16, ResNet, FCN by net surgery).
 GIVEN_WEIGHTS_DEPTH = 8
-# A gain from a constant filler: all units of a layer stay alike; the sum is as large as its fan-in.
+START_UNKNOWN = 0.75
 _SATURATING = frozenset({"Sigmoid", "TanH", "Softmax"})
 
 
@@ -52,9 +52,11 @@ def weight_fillers(material: Material, check: Check) -> Look | None:
         return Look((first,) if first else ())
     matches = [match for layer in layers if (match := _match(material, layer, kind)) is not None]
     at = tuple(layer.where(f"{block(layer)}.weight_filler") for layer in layers)
+    # Fillers may stand in a net that is finetuned all the same; only a log tells.
+    trust = 0.0 if material.start else START_UNKNOWN
     if kind == "zero" and len(layers) > 1 and [m.layer for m in matches] == [layers[-1]]:
-        return Look((), at)  # a scoring layer may begin at zero: its gradient does not vanish (FCN does it)
-    return Look(tuple(matches), at)
+        return Look((), at, trust=trust)  # a scoring layer may begin at zero: its gradient does not vanish (FCN)
+    return Look(tuple(matches), at, trust=trust)
 
 
 def bias_fillers(material: Material, check: Check) -> Look | None:

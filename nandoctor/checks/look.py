@@ -32,11 +32,13 @@ class Look(NamedTuple):
     """What a check saw. at: the fields looked at, for the evidence that all is well.
 
     open: why it could not tell, and how the owner could find out; the check then neither fires nor clears.
+    trust: of the evidence that all is well, where it is less sure than usual.
     """
 
     matches: tuple[Match, ...] = ()
     at: tuple[Location, ...] = ()
     open: tuple[Note, Note | None] | None = None
+    trust: float = 0.0
 
 
 def shown(value: object) -> str:

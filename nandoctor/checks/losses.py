@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from statistics import median
 
 from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import FILLER_BLOCKS, Material
 from nandoctor.checks.ranges import learns
+from nandoctor.checks.signal import blob_scales
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Layer
 from nandoctor.readers.dimensions import product
@@ -28,8 +30,11 @@ DOMINANT_FACTOR = 10.0
 # Shared weights collect the gradient of every position: rate times positions should stay within ten usual steps.
 SUMMED_LIMIT = 10 * USUAL_STEP
 FEWEST_POSITIONS = 100  # where the size of a map is not known: 10 x 10, the smallest that is predicted per position
+FEWEST_SUMMED = 16  # below 4 x 4 the rate decides, not the sum
 # Two squared losses of this size mean targets far from one; judged only together with the rate.
 HUGE_FIRST_LOSS = 1e4
+
+LARGE_OUTPUT = 10.0  # relative to the input, by the fillers
 
 PROBABILITIES = frozenset({"Softmax", "Sigmoid", "Python"})
 _SPATIAL = frozenset({"Convolution", "Deconvolution", "Crop", "Interp", "Upsample", "Eltwise", "DepthwiseConvolution"})
@@ -166,7 +171,7 @@ def summed(material: Material, check: Check) -> Look | None:
         if positions is None:
             continue
         count, field, known = positions
-        if rate * loss.weight * count <= SUMMED_LIMIT:
+        if count < FEWEST_SUMMED or rate * loss.weight * count <= SUMMED_LIMIT:
             continue
         args: dict[str, Arg] = {
             "setting": field or "-",
@@ -186,6 +191,9 @@ def huge_targets(material: Material, check: Check) -> Look | None:
         return None
     value, where = material.first_loss
     at = tuple(loss.layer.location for loss in squared)
+    scales = blob_scales(material)
+    if any(scales.get(id(material.maker(loss.layer)), 1.0) > LARGE_OUTPUT for loss in squared):
+        return None  # the outputs are large by themselves
     if value < HUGE_FIRST_LOSS or value * rate < HUGE_FIRST_LOSS * USUAL_STEP / 100:
         return Look((), (where, *at))
     args: dict[str, Arg] = {"value": shown(value), "size": shown(math.sqrt(2 * value))}
@@ -193,16 +201,33 @@ def huge_targets(material: Material, check: Check) -> Look | None:
 
 
 def own_layers(material: Material, check: Check) -> Look | None:
-    """Python layers that stand in the objective or on the way to it, and loss layers of no known program."""
-    if not material.layers:
+    """Python layers, loss layers of no known program, and objectives put together from stock layers."""
+    if material.net is None or not material.layers:
         return None
     matches = []
-    for layer in material.layers:
+    for layer in material.net.layers:
         own_loss = layer.type not in KNOWN and (layer.is_loss or any(layer.loss_weights))
-        if layer.type == "Python" and layer.bottoms or own_loss:
+        if (layer.type == "Python" and layer.bottoms) or own_loss:
             named = layer.text("python_param.layer") or layer.type
             matches.append(Match(layer, (layer.location,), {"kind": shown(named)}))
+    composed = material.losses and not any(loss.layer.is_loss for loss in material.losses)
+    if not matches and composed:
+        matches = [Match(loss.layer, (loss.layer.location,), {"kind": loss.layer.type}) for loss in material.losses]
     return Look(tuple(matches), tuple(loss.layer.location for loss in material.losses))
+
+
+def own_named(material: Material, check: Check) -> Look | None:
+    """Layers outside BVLC Caffe whose name tells what they compute: `params.named` is a regular expression over it."""
+    pattern = re.compile(str(check.params["named"]), re.IGNORECASE)
+    matches = []
+    for layer in material.layers:
+        if layer.type in STANDARD and layer.type != "Python":
+            continue
+        named = layer.text("python_param.layer") or layer.type
+        if layer.bottoms and pattern.search(named):
+            at = (layer.where("python_param.layer" if layer.type == "Python" else "type"),)
+            matches.append(Match(layer, at, {"kind": shown(named)}))
+    return Look(tuple(matches))
 
 
 def _compensated(material: Material, weight: float) -> bool:
@@ -242,7 +267,7 @@ def _positions(material: Material, layer: Layer) -> tuple[int, str, bool] | None
 
 def _shares(material: Material) -> list[tuple[str, float, float, Location]]:
     """Name, share of the weighted sum, factor over the next one, and first line of each printed loss."""
-    parts = [s for s in material.run.of("loss_part")] if material.run else []
+    parts = material.run.of("loss_part") if material.run else []
     levels = [(s, level * abs(s.weight if s.weight is not None else 1.0)) for s in parts if (level := _level(s))]
     total = sum(level for _, level in levels)
     if len(levels) < 2 or total <= 0:

@@ -175,7 +175,7 @@ class Material:
             return "resumed"
         if run.resumed_from or any("Finetuning from" in text or "Copying source layer" in text for text in texts):
             return "pretrained"
-        # Caffe names the weights it loads between the dumps and the first iteration: only a log with both can be silent.
+        # Caffe names the weights it loads between the dumps and iteration 0: only a log with both can be silent.
         complete = run.net_texts and (run.first_step == 0)
         return "scratch" if complete else ""
 

@@ -33,21 +33,32 @@ def kind(material: Material, check: Check) -> Look | None:
 
 
 def global_stats(material: Material, check: Check) -> Look | None:
-    """Fixed statistics in the training net. `params.start: scratch`: the statistics are empty; `file`: they are given."""
+    """Fixed statistics in the training net. `params.start`: `scratch` (the log says so), `likely` (no log, but fillers:
+    a net that is started from a file needs none), `file`.
+    """
     norms = [layer for layer in _norms(material) if layer.type in BATCH_NORMS]
     if not norms:
         return None
-    fixed = [layer for layer in norms if layer.flag("batch_norm_param.use_global_stats")]
-    at = tuple(layer.where("batch_norm_param.use_global_stats") for layer in norms)
-    scratch = material.start == "scratch"
-    if not material.start:
-        # A net that is started from a file needs no fillers; one with fillers is meant to start from scratch.
-        scratch = any(layer.has(f"{block(layer)}.weight_filler") for layer in material.learnable)
-    if scratch != (check.params["start"] == "scratch"):
-        return Look((), at) if scratch else None
-    trust = check.trust if material.start else 0.8
     path = "batch_norm_param.use_global_stats"
-    return Look(tuple(Match(layer, (layer.where(path),), trust=trust) for layer in fixed), at)
+    at = tuple(layer.where(path) for layer in norms)
+    fixed = [layer for layer in norms if layer.flag(path)]
+    start = {"scratch": "scratch", "": "file"}.get(material.start, "file")
+    if not material.start and any(layer.has(f"{block(layer)}.weight_filler") for layer in material.learnable):
+        start = "likely"
+    if start != check.params["start"]:
+        return Look((), at) if not fixed else None
+    return Look(tuple(Match(layer, (layer.where(path),)) for layer in fixed), at)
+
+
+def cancellation(material: Material, check: Check) -> Look | None:
+    """Before rc4 the variance was E(x^2) - E(x)^2, which rounds to a negative number when the mean is far larger than
+    the spread: batch normalisation straight on data.
+    """
+    norms = [layer for layer in material.layers if layer.type == "BatchNorm"]
+    if not norms or material.era != "2015":
+        return None
+    fed = [layer for layer in norms if material.maker(layer) in material.sources]
+    return Look(tuple(Match(layer, (layer.location,)) for layer in fed), tuple(layer.location for layer in norms))
 
 
 def tiny_eps(material: Material, check: Check) -> Look | None:
@@ -104,7 +115,7 @@ def without_scale(material: Material, check: Check) -> Look | None:
 
 
 def statistics_learned(material: Material, check: Check) -> Look | None:
-    """lr_mult of BatchNorm's three blobs. `params.kind`: `given` (later versions refuse it), `missing` (2015 needs 0)."""
+    """lr_mult of BatchNorm's blobs. `params.kind`: `given` (later versions refuse it), `missing` (2015 needs 0)."""
     norms = [layer for layer in material.layers if layer.type == "BatchNorm"]
     if not norms:
         return None

@@ -46,7 +46,7 @@ def schedule(material: Material, check: Check) -> Look | None:
     if found is None:
         return Look((), at)
     place = plan.location or solver.where(str(found.get("parameter", "lr_policy")))
-    return Look((Match(None, (place,), args | found),), at)
+    return Look((Match(None, (place,), {**args, **found}),), at)
 
 
 def past_max_iter(material: Material, check: Check) -> Look | None:
@@ -60,7 +60,7 @@ def past_max_iter(material: Material, check: Check) -> Look | None:
     after = solver.learning_rate(max_iter + 1)
     if math.isfinite(after) and after >= 0:
         return Look((), (solver.where("max_iter"),))
-    args = {"max_iter": max_iter, "last": shown(run.last_step), "power": shown(solver.number("power"))}
+    args: dict[str, Arg] = {"max_iter": max_iter, "last": shown(run.last_step), "power": shown(solver.number("power"))}
     return Look((Match(None, (solver.where("max_iter"),), args),))
 
 
@@ -110,10 +110,9 @@ def weight_decay(material: Material, check: Check) -> Look | None:
     decay = solver.number("weight_decay")
     mults = [v for layer in material.learnable for v in layer.numbers("param.decay_mult")]
     decay *= max(mults, default=1.0) or 1.0
-    plan = [rate for _, rate in solver.schedule().points if math.isfinite(rate)]
-    rate = max(plan, default=0.0)
+    rate = solver.number("base_lr")
     momentum = min(max(solver.number("momentum"), 0.0), 1.0)
-    if solver.type not in ("SGD", "Nesterov") or decay <= 0 or rate * decay < 2 * (1 + momentum):
+    if solver.type not in ("SGD", "Nesterov") or not decay > 0 or not rate * decay >= 2 * (1 + momentum):
         return Look((), at)
     args = {"value": shown(decay), "product": shown(rate * decay), "limit": shown(2 * (1 + momentum))}
     return Look((Match(None, at, args),), at)

@@ -100,7 +100,7 @@ def _architecture(material: Material) -> tuple[str, float, list[Layer]]:
     if found:
         maps = [layer for layer in classes if material.maker(layer) in found and _spatial(material, layer)]
         return ("segmentation", 0.8, maps) if maps else ("cnn", 0.9, found)
-    return "mlp", 0.9, [layer for layer in material.learnable]
+    return "mlp", 0.9, list(material.learnable)
 
 
 def _spatial(material: Material, layer: Layer) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import FILLER_BLOCKS, Material
 from nandoctor.kb.model import Check
-from nandoctor.readers.caffe import Layer
+from nandoctor.readers.caffe import Layer, Solver
 from nandoctor.readers.layer_types import KNOWN, STANDARD
 from nandoctor.readers.shapes import product, weight_shape
 from nandoctor.readers.shapes import shown as shape_text
@@ -111,29 +111,16 @@ def no_loss(material: Material, check: Check) -> Look | None:
 
 def fields(material: Material, check: Check) -> Look | None:
     """Fields that caffe.proto does not have. `params`: message -> its fields; `kind`: near (misspelt) or far."""
-    near = check.params["kind"] == "near"
     matches: list[Match] = []
-    if material.solver is not None and "solver" in check.params:
-        known = str(check.params["solver"]).split()
-        for field in material.solver.message.fields:
-            if found := _unknown(field.name, known, near):
-                at = material.solver.document.location(field.start)
-                matches.append(Match(None, (at,), {"field": shown(field.name), "near": found, "message": "solver"}))
+    if material.solver is not None:
+        matches += _unknown_in(material.solver.message, "solver", material.solver, check)
     for layer in material.layers:
         if layer.version != 2:
             continue  # upgraded in memory; their names are V0's and V1's
+        matches += _unknown_in(layer.message, "layer", layer, check)
         for field in layer.message.fields:
-            known = str(check.params.get(field.name, "")).split()
-            if field.name.endswith("_param") and known and isinstance(field.value, Message):
-                for inner in field.value.fields:
-                    if found := _unknown(inner.name, known, near):
-                        at = layer.document.location(inner.start)
-                        args: dict[str, Arg] = {"field": shown(inner.name), "near": found, "message": field.name}
-                        matches.append(Match(layer, (at,), args))
-            elif "layer" in check.params and not field.name.endswith("_param"):
-                if found := _unknown(field.name, str(check.params["layer"]).split(), near):
-                    at = layer.document.location(field.start)
-                    matches.append(Match(layer, (at,), {"field": shown(field.name), "near": found, "message": "layer"}))
+            if field.name in check.params and isinstance(field.value, Message):
+                matches += _unknown_in(field.value, field.name, layer, check)
     return Look(tuple(matches))
 
 
@@ -155,6 +142,21 @@ def twice(material: Material, check: Check) -> Look | None:
 def shown_line(text: str) -> str:
     """One line of a loader's message, not endless."""
     return text if len(text) <= 200 else text[:199] + "…"
+
+
+def _unknown_in(message: Message, name: str, owner: Layer | Solver, check: Check) -> list[Match]:
+    """The fields of one message that its list in the check file does not hold."""
+    known = str(check.params.get(name, "")).split()
+    near = check.params["kind"] == "near"
+    layer = owner if isinstance(owner, Layer) else None
+    found = []
+    for field in message.fields:
+        if name == "layer" and field.name.endswith("_param"):
+            continue  # the parameter messages of forks are without number
+        if known and (meant := _unknown(field.name, known, near)):
+            args: dict[str, Arg] = {"field": shown(field.name), "near": meant, "message": name}
+            found.append(Match(layer, (owner.document.location(field.start),), args))
+    return found
 
 
 def _unknown(name: str, known: list[str], near: bool) -> str:
