@@ -29,10 +29,20 @@ COMMANDS: dict[str, str] = {
     "lang": "LANG",
     "quit": "",
 }
-_SHORT = {"h": "help", "?": "help", "w": "why", "u": "undo", "s": "skip", "q": "quit", "exit": "quit", "bye": "quit", "p": "plan"}
+_SHORT = {
+    "h": "help",
+    "?": "help",
+    "w": "why",
+    "u": "undo",
+    "s": "skip",
+    "q": "quit",
+    "exit": "quit",
+    "bye": "quit",
+    "p": "plan",
+}
 
 _ENDINGS = (
-    "log|txt|out|err|prototxt|pbtxt|cfg|csv|tsv|json|jsonl|ndjson|yaml|yml|md|html|gz|bz2|xz|zst|caffemodel|solverstate|ipynb"
+    "log|txt|out|err|prototxt|pbtxt|cfg|csv|tsv|json|jsonl|ndjson|yaml|yml|md|html|gz|bz2|xz|zst|caffemodel|solverstate"
 )
 _PATH = re.compile(
     r"""file://(?P<url>[^\s"'<>]+)
@@ -46,14 +56,17 @@ _PLACE = re.compile(r"(?::\d+){1,2}$")
 
 _GLOG = re.compile(r"^\s*>?\s*[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ [\w.]+:\d+\]", re.MULTILINE)
 _DICT_LINE = re.compile(r"""^\s*\{['"](?:\w*loss|step|epoch|iter)['"]: ?[-\w.'"]+,.*\}\s*$""", re.MULTILINE)
-_LOG_WORD = re.compile(r"\b(?:loss|lr|learning[_ ]rate|iter(?:ation)?|epoch|step|acc(?:uracy)?|grad_?norm|eta)\b|loss", re.IGNORECASE)
+_LOG_WORD = re.compile(
+    r"\b(?:loss|lr|learning[_ ]rate|iter(?:ation)?|epoch|step|acc(?:uracy)?|grad_?norm|eta)\b|loss", re.IGNORECASE
+)
 _NUMBER = re.compile(r"(?:^|[\s=:(\[,])[-+]?(?:\d[\d.,]*(?:e[-+]?\d+)?|nan|inf)\b", re.IGNORECASE)
 _FIELD = re.compile(
     r"""^\s*(?:[a-z_]\w*\s*:\s*(?:"[^"\n]*"|'[^'\n]*'|[-+]?[\d.][\w.+-]*|true|false|[A-Z][A-Z_0-9]*)\s*(?:\#.*)?|[a-z_]\w*\s*:?\s*\{.*|\}\s*|\#.*)$""",
     re.VERBOSE,
 )
 _PROTO_KEY = re.compile(
-    r"^\s*(?:layers?\s*\{|base_lr\s*:|lr_policy\s*:|max_iter\s*:|train_net\s*:|net\s*:\s*\"|(?:bottom|top)\s*:\s*\"|\w+_param\s*\{)", re.MULTILINE
+    r"^\s*(?:layers?\s*\{|base_lr\s*:|lr_policy\s*:|max_iter\s*:|train_net\s*:|net\s*:\s*\"|(?:bottom|top)\s*:\s*\"|\w+_param\s*\{)",
+    re.MULTILINE,
 )
 
 
@@ -124,13 +137,15 @@ def _is_path(word: str) -> bool:
 
 
 def looks_like_log(text: str) -> bool:
-    """Whether the text is a piece of a training log rather than words about one: glog or record lines, or rows of numbers."""
+    """Whether the text is a piece of a training log not words about one: glog or record lines, rows of numbers."""
     if _GLOG.search(text) or _DICT_LINE.search(text):
         return True
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
         return False
-    rows = sum(1 for line in lines if _LOG_WORD.search(line) and len(_NUMBER.findall(line)) >= 1 and len(line.split()) <= 40)
+    rows = sum(
+        1 for line in lines if _LOG_WORD.search(line) and len(_NUMBER.findall(line)) >= 1 and len(line.split()) <= 40
+    )
     dense = sum(1 for line in lines if _LOG_WORD.search(line) and len(_NUMBER.findall(line)) >= 2)
     return rows >= 2 and rows >= 0.6 * len(lines) and dense >= 0.4 * len(lines)
 

@@ -9,25 +9,26 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 NOT = "not"
 
-_FILLER = frozenset(
-    "a an the is are was were be been being am i im ive me my we our us you your he she it its they their them this that these "
-    "those there here of to in on at for from with by into as and or so then than just very really quite rather pretty "
-    "have has had having do does did doing done get got gets getting gotten become becomes became becoming turn turns "
-    "turned turning go goes went going gone gives give gave giving show shows showed shown showing say says said right will "
-    "would can could may shall use uses used using make makes made making such which who whose if when "
-    "please hello hi thanks during within about around because since "
-    "want wanted try".split()
-)
-_NOTS = (
-    "no not never without w/o cannot cant can't dont don't doesnt doesn't didnt didn't isnt isn't arent aren't wasnt "
-    "wasn't werent weren't wont won't wouldnt wouldn't couldnt couldn't havent haven't hasnt hasn't hadnt hadn't nor "
-    "neither shouldnt shouldn't"
-)
+_FILLER_WORDS = """
+    a an the is are was were be been being am i im ive me my we our us you your he she it its they their them this
+    that these those there here of to in on at for from with by into as and or so then than just very really quite
+    rather pretty have has had having do does did doing done get got gets getting gotten become becomes became
+    becoming turn turns turned turning go goes went going gone gives give gave giving show shows showed shown
+    showing say says said right will would can could may shall use uses used using make makes made making such which
+    who whose if when please hello hi thanks during within about around because since want wanted try
+"""
+_NOTS = """
+    no not never without w/o cannot cant can't dont don't doesnt doesn't didnt didn't isnt isn't arent aren't wasnt
+    wasn't werent weren't wont won't wouldnt wouldn't couldnt couldn't havent haven't hasnt hasn't hadnt hadn't nor
+    neither shouldnt shouldn't
+"""
+_FILLER = frozenset(_FILLER_WORDS.split())
 _ALIKE = (  # the first word stands for the others
     "lr learningrate",
     "nan nans",
@@ -107,7 +108,8 @@ _PAIRS = {  # two neighbouring stems that are one thing
     ("self", "attention"): "selfattention",
     ("check", "point"): "checkpoint",
 }
-_KEPT = frozenset("pretraining loss bias axis focus gas plus less unless process stats pass mps keras".split())
+_AS_THEY_ARE = "pretraining loss bias axis focus gas plus less unless process stats pass mps keras"
+_KEPT = frozenset(_AS_THEY_ARE.split())
 _CANON = {word: group.split()[0] for group in _ALIKE for word in group.split()}
 
 CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
@@ -115,7 +117,7 @@ _WORD = re.compile(rf"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?[a-z]*|[a-z\u00df-\u00ff]+(?:
 _SENTENCE_END = re.compile(r"[!?;\n。！？；]|\.(?=\s|$|[A-Z])|(?<=[\u3400-\u9fff])\.")
 _CLAUSE_END = re.compile(r"[,:!?;\n。！？；，、：]|\.(?=\s|$)|\bbut\b|\bhowever\b|\balthough\b|但是?|不过")
 _OWNED = re.compile(r" (?:own )?(?:[\w-]+ )?(?:data\w*|images?|pictures?|photos?|annotations?|recordings?)\b")
-_SAME_LENGTH = {
+_SAME_LENGTH: dict[int, str | int] = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},
     **dict.fromkeys(map(ord, "‘’ʼ`´"), "'"),
     **dict.fromkeys(map(ord, "“”„«»"), '"'),
@@ -125,25 +127,35 @@ _SAME_LENGTH = {
 
 # A question about a measure or a cause is no statement ("should I clip?", "could it be the learning rate?").
 _ASKED = re.compile(
-    r"\b(?:should (?:i|we|it|one)|shall (?:i|we)|do (?:i|we|you) (?:need|have|think|recommend)|can (?:i|we) (?:use|add|set|try)|would (?:it|a|that|you)"
-    r"|could (?:it|this|that|the)|might (?:it|this)|is (?:it|this|that) (?:because|due|caused|related|possible|the)"
-    r"|does (?:it|this|that) mean|did i|where (?:do|can|should) i|how (?:do|can|should|to) (?:i |we )?(?:set|use|add|enable|disable|turn|lower|clip)"
-    r"|what (?:about|if)|(?:does|do) anyone|need to (?:tweak|lower|change|reduce|add|use|clip)|have to (?:tweak|lower|change|add|use)"
-    r"|(?:people|they|someone|others|everyone|forums?) (?:say|said|recommend|suggest|advise)\w*|(?:was|is) (?:told|recommended|suggested|advised))\b"
+    r"\b(?:should (?:i|we|it|one)|shall (?:i|we)|do (?:i|we|you) (?:need|have|think|recommend)"
+    r"|can (?:i|we) (?:use|add|set|try)|would (?:it|a|that|you)|could (?:it|this|that|the)|might (?:it|this)"
+    r"|is (?:it|this|that) (?:because|due|caused|related|possible|the)|does (?:it|this) mean|did i"
+    r"|where (?:do|can|should) i|how (?:do|can|should|to) (?:i |we )?(?:set|use|add|enable|disable|turn|lower|clip)"
+    r"|what (?:about|if)|(?:does|do) anyone|need to (?:tweak|lower|change|reduce|add|use|clip)"
+    r"|have to (?:tweak|lower|change|add|use)|(?:was|is) (?:told|recommended|suggested|advised)"
+    r"|(?:people|they|someone|others|everyone|forums?) (?:say|said|recommend|suggest|advise)\w*)\b"
 )
-_OPEN_QUESTION = re.compile(r"\s*(?:and |but |so )?(?:why|what|how|when|where|which|has|have|any|is it normal|is that normal)\b|.*(?:为什么|为何|请问|怎么|什么|왜|어떻게|무엇|무슨|어떤)")
+_OPEN_QUESTION = re.compile(
+    r"\s*(?:and |but |so )?(?:why|what|how|when|where|which|has|have|any|is it normal|is that normal)\b"
+    r"|.*(?:为什么|为何|请问|怎么|什么|왜|어떻게|무엇|무슨|어떤)"
+)
 _SUPPOSED = re.compile(
-    r"\b(?:maybe|perhaps|probably|possibly|i guess|i think|i suspect|might|could be|may be|not sure|i believe|i assume|i wonder|suspect)\b"
-    r"|可能|也许|或许|大概|估计|怀疑|好像|似乎|应该|아마|것 같|듯하|듯합|추측|의심"
+    r"\b(?:maybe|perhaps|probably|possibly|i guess|i think|i suspect|might|could be|may be|not sure|i believe|i assume"
+    r"|i wonder|suspect)\b|可能|也许|或许|大概|估计|怀疑|好像|似乎|应该|아마|것 같|듯하|듯합|추측|의심"
 )
 _ASKED_CJK = re.compile(
     r"吗|是不是|会不会|能不能|要不要|需不需要|是否|该不该|有没有必要|까요|하나요|되나요|인가요|건가요|한가요|아닐까|혹시"
 )
-_DENIED_BEFORE = re.compile(r"(?:没有?|不是?|無|无|未|并非|从不|别)(?:用|使用|做|加|开|启用|设置?|采用)?[\u4e00-\u9fff]?$|(?:^|\s)안 $")
-_DENIED_AFTER = re.compile(r"[을를은는이가도]?\s?(?:사용|적용|쓰|켜|하|추가|설정)?[하지은을를]{0,2}\s?(?:없|않|안 |아니|아닙|못)")
+_DENIED_BEFORE = re.compile(
+    r"(?:没有?|不是?|無|无|未|并非|从不|别)(?:用|使用|做|加|开|启用|设置?|采用)?[\u4e00-\u9fff]?$|(?:^|\s)안 $"
+)
+_DENIED_AFTER = re.compile(
+    r"[을를은는이가도]?\s?(?:사용|적용|쓰|켜|하|추가|설정)?[하지은을를]{0,2}\s?(?:없|않|안 |아니|아닙|못)"
+)
 _DENIED_AFTER_ZH = re.compile(r"[:：]?\s?(?:没有|没开|没用|关闭|关了|未开)")
 _DENIED_INSIDE = re.compile(r"[没不无未]|없|않|안 |못|아니")
-_BETWEEN = frozenset("see any sign singl real obviou notic contain find found enabl appli add own need".split())
+_BRIDGES = "see any sign singl real obviou notic contain find found enabl appli add own need"
+_BETWEEN = frozenset(_BRIDGES.split())
 _SWITCHED_OFF = frozenset({"off", "disabl", "none", "absent"})
 
 
@@ -249,8 +261,11 @@ def scope_of(norm: str, start: int, end: int) -> Scope:
     return Scope(False, supposed)
 
 
-def denied_words(words: list[Word], first: int, last: int, own: frozenset[str]) -> bool:
-    """Whether the clause has a "not" right before (or parted by "add", "see", ...) or among `words[first:last + 1]`, or "off" right after."""
+def denied_words(words: Sequence[Word], first: int, last: int, own: frozenset[str]) -> bool:
+    """Whether the clause has a "not" right before `words[first:last + 1]` or among them, or "off" right after.
+
+    A verb may stand between: "did not add clipping".
+    """
     if NOT in own:
         return False
     clauses = (words[first].clause, words[last].clause)
@@ -275,4 +290,4 @@ def denied_inside(gap: str) -> bool:
 
 def is_letter(char: str) -> bool:
     """Whether a character continues a Latin word or a number."""
-    return char.isascii() and char.isalnum() or (not char.isascii() and unicodedata.category(char) in ("Ll", "Lu"))
+    return (char.isascii() and char.isalnum()) or (not char.isascii() and unicodedata.category(char) in ("Ll", "Lu"))
