@@ -22,6 +22,7 @@ MAX_DEPTH = 100
 # The largest nets (ResNet-1001) have about 50,000 fields. More are weights written as text; bounds time and memory.
 MAX_FIELDS = 500_000
 
+# `gc=False` below: a tree has no cycles, and the collector would walk over every field again and again.
 _T = TypeVar("_T")
 
 
@@ -31,7 +32,7 @@ class Enum(str):
     __slots__ = ()
 
 
-class Message(msgspec.Struct, eq=False):
+class Message(msgspec.Struct, eq=False, gc=False):
     """The fields between two braces (or the whole file). `start` and `end` are the offsets of the text between them."""
 
     fields: list[Field]
@@ -76,7 +77,7 @@ class Message(msgspec.Struct, eq=False):
         return found
 
 
-class Field(msgspec.Struct, eq=False):
+class Field(msgspec.Struct, eq=False, gc=False):
     """A field and its place. All offsets are 0-based characters of the text.
 
     start: of the name. value_start, value_end: of the value (of one element, if it stands in a list).
@@ -141,7 +142,7 @@ def _write(text: str, message: Message, start: int, end: int, parts: list[str]) 
 
 # White space and comments. Python's \s also takes the no-break spaces of pasted text; \ufeff is a byte order mark.
 _SKIP = r"[\s\ufeff]*+(?:\#[^\r\n]*+[\s\ufeff]*+)*+"
-_QUOTED = r"""(?:"(?:[^"\\\r\n]|\\.)*+"|'(?:[^'\\\r\n]|\\.)*+')"""
+_QUOTED = r"""(?:"[^"\\\r\n]*+(?:\\.[^"\\\r\n]*+)*+"|'[^'\\\r\n]*+(?:\\.[^'\\\r\n]*+)*+')"""
 _NUMBER = r"(?:0[xX][0-9a-fA-F]++|(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)[fFuUlL]?(?![\w.])"
 # The beginning of a field, or the end of a message: 1 name, 2 extension name, 3 colon (may be empty);
 # 4 closing bracket, 5 its separator; 6 end of the text.
@@ -379,11 +380,19 @@ class _Reader:
     # --- errors: what was expected, what stands there, and the caret
 
     def error(self, message: str, at: int) -> TextFormatError:
-        location = self.document.location(at)
+        text = self.text
+        location = self.place(at)
         line_start = at - location.column + 1
-        line_end = next((i for i in range(at, min(at + 200, len(self.text))) if self.text[i] in "\r\n"), at + 200)
-        line = self.text[max(line_start, at - 200) : line_end]
-        return TextFormatError(f"{message}\n{snippet(line, at - max(line_start, at - 200) + 1)}", location)
+        line_end = next((i for i in range(at, min(at + 200, len(text))) if text[i] in "\r\n"), at + 200)
+        shown_from = max(line_start, at - 200)
+        return TextFormatError(f"{message}\n{snippet(text[shown_from:line_end], at - shown_from + 1)}", location)
+
+    def place(self, at: int) -> Location:
+        """Like Document.location, but counted: the index of a hostile text's lines would be larger than the text."""
+        text = self.text
+        line_start = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
+        line = text.count("\n", 0, at) + text.count("\r", 0, at) - text.count("\r\n", 0, at)
+        return Location(self.document.file, line + self.document.first_line, at - line_start + 1)
 
     def expected(self, what: str, pos: int) -> TextFormatError:
         pos = self.skip(pos)
@@ -416,7 +425,7 @@ class _Reader:
     def wrong_bracket(self, at: int, bracket: str, field: Field | None) -> TextFormatError:
         if field is None:
             return self.error(f"{bracket} closes nothing", at)
-        opened = self.document.location(field.value_start)
+        opened = self.place(field.value_start)
         return self.error(
             f"{bracket} does not close the {self.text[field.value_start]} of {printable(field.name[:40])}"
             f" in line {opened.line}",
