@@ -76,13 +76,13 @@ def _unsampled(item: Loaded) -> Iterator[Problem]:
                 item, ("lines", number), "KB052", f"no sample is read by the pattern `{pattern.id}`", key="id"
             )
     for number, event in enumerate(dialect.events):
-        if event.id not in events:
+        if event.id not in events and not any(_takes(event, line) for line in lines):
             yield problem(item, ("events", number), "KB052", f"no sample shows the event `{event.id}`", key="id")
     if dialect.lines and all(sample.match for sample in dialect.samples):
         yield problem(item, (), "KB057", "no near miss: a sample with match: false", key="samples")
 
 
-def _takes(pattern: model.LinePattern, line: str) -> bool:
+def _takes(pattern: model.LinePattern | model.EventPattern, line: str) -> bool:
     from nandoctor.readers.dialect import compiled
 
     if pattern.needs not in line:

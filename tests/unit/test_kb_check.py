@@ -152,6 +152,7 @@ PLANTED = [  # file, what stands there, what is put in its place, the problem fr
     (CAUSE, "sources: ['000']", "", "1:1: KB034 no sources"),
     (COLOUR, "background: 0.7", "background: 0.6", "6:1: KB020 the backgrounds add up to 0.9, not to 1"),
     (COLOUR, ", ko: 제목}\nnormal", "}\nnormal", "4:11: KB021 ko missing in the text `question`"),
+    (COLOUR, "en: A title", "en: TODO", "3:8: KB035 `TODO` in `title`"),
     (COLOUR, "normal: blue", "normal: green", "5:9: KB011 `colour` has no state `green`; it has red, blue"),
     (SIZE, "{colour: [red]}", "{colour: [rad]}", "5:25: KB011 `colour` has no state `rad` (did you mean `red`?)"),
     (SIZE, "{colour: [red]}", "{size: [large]}", "5:16: KB044 it applies only when it is already known"),
