@@ -23,15 +23,17 @@ STANDARD = _names(
 # Forks, by the program or paper that brought them. A type in no list is reported once as unknown, never refused.
 _FORKS = {
     "SSD": """AnnotatedData DetectionEvaluate DetectionOutput MultiBoxLoss Normalize Permute PriorBox SmoothL1Loss
-        VideoData""",
+        VideoData ParseEvaluate ParseOutput Unpooling""",
     "NVCaffe": "Axpy DetectNetTransformation L1Loss",
-    "Intel Caffe": "MnActivation MnParamGrad SplitConcat BoxOutput DecodeBBox",
+    "Intel Caffe": """MnActivation MnParamGrad SplitConcat BoxOutput DecodeBBox ContinuationIndicator SimplerNMS
+        NewVideoData""",
     "py-faster-rcnn, R-FCN": """ROIPooling ROIAlign PSROIPooling PSROIAlign BoxAnnotatorOHEM BoxGroupOutput Proposal
         SmoothL1LossOHEM SoftmaxWithLossOHEM DeformableConvolution DeformablePSROIPooling""",
     "SegNet, DeepLab, PSPNet": """BN DenseImageData Upsample ImageSegData Interp MatRead MatWrite DenseCRF UniqueLabel
         SegAccuracy MultiStageMeanfield Padding AutoCrop SpatialDropout""",
     "MobileNet, ShuffleNet": "DepthwiseConvolution ConvolutionDepthwise ReLU6 ShuffleChannel",
-    "TSN, C3D": "SegmentConsensus BatchReduction Convolution3D Deconvolution3D Pooling3D VolumeData NdConvolution",
+    "TSN, C3D": """SegmentConsensus BatchReduction MultilabelLogisticLoss SequenceData Convolution3D Deconvolution3D
+        Pooling3D VolumeData NdConvolution""",
     "CTC and OCR": """WarpCTC WarpCTCLoss CTCLoss CtcLoss CTCDecoder CTCGreedyDecoder LabelsequenceAccuracy Reverse
         Transpose Lstm BLSTM""",
     "YOLO": "RegionLoss RegionOutput Reorg BoxData EvalDetection Yolov3 Yolov3DetectionOutput YoloDetectionOutput",
@@ -48,7 +50,7 @@ KNOWN = STANDARD.union(*(names.split() for names in _FORKS.values()))
 # Layers without inputs that feed a net.
 SOURCES = _names(
     """Data ImageData WindowData HDF5Data MemoryData DummyData Input AnnotatedData VideoData DenseImageData ImageSegData
-    CustomData BoxData MultiTaskData MultiLabelData Parameter"""
+    CustomData BoxData MultiTaskData MultiLabelData NewVideoData SequenceData VolumeData Parameter"""
 )
 
 # upgrade_proto.cpp, UpgradeV1LayerType; the rest are V1 enums of forks.

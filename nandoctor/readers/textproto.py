@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar, overload
 import msgspec
 
 from nandoctor.errors import TextFormatError
+from nandoctor.readers.literals import NONFINITE, Enum, joined, number_value, unescaped, word_value
 from nandoctor.source import LineIndex, Location, printable, snippet
 
 # protobuf's own limit of nesting; a Caffe net needs 4, an unrolled one no more.
@@ -25,11 +26,7 @@ MAX_FIELDS = 500_000
 # `gc=False` below: a tree has no cycles, and the collector would walk over every field again and again.
 _T = TypeVar("_T")
 
-
-class Enum(str):
-    """A bare identifier as a value, e.g. TRAIN. Equal to the same text as a string."""
-
-    __slots__ = ()
+__all__ = ["MAX_DEPTH", "MAX_FIELDS", "Document", "Enum", "Field", "Message", "Value", "parse"]
 
 
 class Message(msgspec.Struct, eq=False, gc=False):
@@ -161,13 +158,7 @@ _SEPARATOR = re.compile(rf"{_SKIP}([,;])")
 _LIST_END = re.compile(rf"{_SKIP}\]")
 _LIST_NEXT = re.compile(rf"{_SKIP}([,\]])")
 _SPACE = re.compile(_SKIP)
-_ESCAPE = re.compile(
-    rb"\\(?:([abfnrtv\\'\"?])|[xX]([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
-)
-_SHORT_ESCAPE = re.compile(r"\\(?:([xX]([0-9a-fA-F]{1,2})$|([0-7]{1,2})$)|.)", re.DOTALL)
-_SIMPLE = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 _LUMP = re.compile(r"[\w.+-]+")
-_NONFINITE = {"inf": float("inf"), "infinity": float("inf"), "nan": float("nan")}
 _CLOSER = {"{": "}", "<": ">"}
 # From a Chinese or Korean keyboard, or out of a document; Caffe refuses them.
 _LOOKALIKES = {"：": ":", "｛": "{", "｝": "}", "，": ",", "；": ";", "＃": "#"} | dict.fromkeys("“”„‘’＂＇", '"')
@@ -335,15 +326,15 @@ class _Reader:
         """The value of a match, where it ends, and where its separator ends."""
         _, word, number, string, _, signed, _ = value.groups()
         if word:
-            read: Value = _word(word)
+            read: Value = word_value(word)
             return read, value.end(_WORD), value.end()
         if number:
             return self.number(number, value.start(_PLAIN)), value.end(_PLAIN), value.end()
         if signed:
             rest = signed[self.skip_in(signed) :]
             at = value.start(_SIGNED)
-            if rest.lower() in _NONFINITE:
-                return -_NONFINITE[rest.lower()], value.end(_SIGNED), value.end()
+            if rest.lower() in NONFINITE:
+                return -NONFINITE[rest.lower()], value.end(_SIGNED), value.end()
             if not (rest[0].isdigit() or rest[0] == "."):
                 raise self.expected("a number after '-'", at + len(signed) - len(rest))
             return self.number("-" + rest, at), value.end(_SIGNED), value.end()
@@ -357,13 +348,13 @@ class _Reader:
                     bodies.append(more[1][1:-1])
                     end = more.end()
                     more = _MORE_STRING.match(self.text, end)
-                body = _joined(bodies)
+                body = joined(bodies)
                 separator = _SEPARATOR.match(self.text, end)
                 after = separator.end() if separator else end
-        return _unescaped(body), end, after
+        return unescaped(body), end, after
 
     def number(self, lump: str, at: int) -> int | float:
-        read = _number(lump)
+        read = number_value(lump)
         if read is None:
             raise self.error(f"'{lump[:40]}' is not a number: a leading 0 means octal", at)
         return read
@@ -431,58 +422,3 @@ class _Reader:
             f" in line {opened.line}",
             at,
         )
-
-
-def _word(word: str) -> Value:
-    if word == "true":
-        return True
-    if word == "false":
-        return False
-    lower = word.lower()
-    return _NONFINITE[lower] if lower in _NONFINITE else Enum(word)
-
-
-def _number(lump: str) -> int | float | None:
-    """The number a literal means; None for a malformed one (08). Integers beyond 64 bits become floats."""
-    digits = lump.lstrip("-")
-    sign = -1 if lump[0] == "-" else 1
-    try:
-        if digits[:2] in ("0x", "0X"):
-            whole = int(digits[2:].rstrip("uUlL"), 16)
-        else:
-            digits = digits.rstrip("fFuUlL")
-            if not digits.isdigit() or len(digits) > 20 or lump[-1] in "fF":
-                return sign * float(digits)
-            whole = int(digits, 8 if digits[0] == "0" else 10)
-    except ValueError:
-        return None
-    return sign * (whole if whole < 1 << 64 else float(whole))
-
-
-def _joined(bodies: list[str]) -> str:
-    """Adjacent strings as one; a short escape at an end must not swallow digits of the next."""
-    return "".join(_SHORT_ESCAPE.sub(_padded_escape, body) if "\\" in body else body for body in bodies)
-
-
-def _padded_escape(match: re.Match[str]) -> str:
-    if match[1] is None:
-        return match[0]  # an escaped character, a backslash among them
-    return "\\%03o" % (int(match[2], 16) if match[2] else int(match[3], 8))
-
-
-def _unescaped(body: str) -> str:
-    """A string without its escapes, which are bytes of UTF-8; an unknown one stays as it is, as in `D:\\data`."""
-    if "\\" not in body:
-        return body
-    raw = _ESCAPE.sub(_escape, body.encode("utf-8", "surrogatepass"))
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _escape(match: re.Match[bytes]) -> bytes:
-    if match[1]:
-        char = match[1][0]
-        return bytes((_SIMPLE.get(char, char),))
-    if match[2] or match[3]:
-        return bytes(((int(match[2], 16) if match[2] else int(match[3], 8)) & 0xFF,))
-    point = int(match[4] or match[5], 16)
-    return chr(point).encode("utf-8", "surrogatepass") if point <= 0x10FFFF else match[0]

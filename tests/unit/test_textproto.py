@@ -65,6 +65,12 @@ class TestValues:
 
     def test_a_literal_with_a_million_digits_is_a_float(self):
         assert value_of("1" * 1_000_000) == math.inf
+        assert value_of("-0x" + "f" * 1_000_000) == -math.inf
+
+    def test_bytes_that_are_no_utf8_survive(self):
+        text = b'"\xff\\n\xfe"'.decode("utf-8", "surrogateescape")
+        assert value_of(text).encode("utf-8", "surrogateescape") == b"\xff\n\xfe"
+        assert value_of("'\ud800\\n'") == "\udced\udca0\udc80\n"
 
     @pytest.mark.parametrize(
         ("text", "expected"),
