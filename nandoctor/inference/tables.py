@@ -13,7 +13,7 @@ from nandoctor.kb.model import KnowledgeBase, Observation
 
 NONE_OF_THESE = "none-of-these"
 NONE_PRIOR = 0.02  # "uncommon": a fault this knowledge base does not describe, next to causes that add up to about one
-PAIR_FACTOR = 0.5  # two faults at once, against independence: most runs that come for help hold one
+PAIR_FACTOR = 1.0  # two faults at once are as independent as their priors say
 UNSAID_FLOOR = 0.02  # mass kept for the states a cause does not name, so that none of them is impossible
 
 Distribution = tuple[float, ...]
