@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from pathlib import Path
 
 from nandoctor.errors import UsageError
@@ -105,6 +103,8 @@ def _errors(encoding: str) -> str:
 
 
 def _digest(content: bytes) -> str:
+    import hashlib  # 3 ms that a report, which writes nothing, does not pay
+
     return hashlib.blake2b(content, digest_size=4).hexdigest()
 
 
@@ -114,6 +114,8 @@ def _escaped(name: str) -> str:
 
 def _replace(target: Path, content: bytes, like: Path) -> None:
     """Writes beside the target, with the mode of `like`, then moves over it."""
+    import tempfile  # 4 ms, as above
+
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
