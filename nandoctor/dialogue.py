@@ -14,7 +14,7 @@ from typing import NamedTuple
 from nandoctor.kb.model import KnowledgeBase, Observation
 from nandoctor.phrases import Index, Match
 from nandoctor.typed import COMMANDS, Command, looks_like_log, looks_like_prototxt, parse_command, paths_in
-from nandoctor.wording import NOT, normalised, scope_of, stem
+from nandoctor.wording import NOT, has_cjk, normalised, scope_of, stem
 
 __all__ = [
     "COMMANDS",
@@ -39,6 +39,7 @@ WEAK_SCORE = 70.0  # points of a weak hint at most
 SUPPOSED_SHARE = 0.8  # of the points
 WORD_POINTS, MOST_WORDS = 3.0, 5  # a longer phrase is more specific
 REMARKABLE = 4.0  # points for a state that is not the normal one: people mention both sides of a comparison
+COVERING = 40  # characters; a longer stretch may well say two things
 LABEL_LIKENESS = 86.0  # of an answer and a choice
 MAX_TEXT = 20_000  # characters of free words that are read; more is a file
 
@@ -147,6 +148,7 @@ def _best(found: Iterable[Understood], kb: KnowledgeBase) -> list[Understood]:
         by_observation.setdefault(item.observation, []).append(item)
     kept = []
     for items in by_observation.values():
+        items = [item for item in items if not any(_covers(other, item) for other in items)]
         items.sort(key=lambda item: _weight(item, kb), reverse=True)
         first = items[0]
         rival = next((other for other in items[1:] if other.state != first.state), None)
@@ -154,6 +156,18 @@ def _best(found: Iterable[Understood], kb: KnowledgeBase) -> list[Understood]:
             first = first._replace(trust=max(LEAST_TRUST, round(first.trust - RIVAL_COST, 3)))
         kept.append(first)
     return sorted(kept, key=lambda item: (-item.score, item.span, item.observation))
+
+
+def _covers(long: Understood, short: Understood) -> bool:
+    """Whether a reading says more than another one within it ("no warm-up" and "warm-up")."""
+    length = long.span[1] - long.span[0]
+    inside = long.span[0] <= short.span[0] and short.span[1] <= long.span[1]
+    return (
+        inside
+        and long.state != short.state
+        and short.span[1] - short.span[0] < length <= COVERING
+        and long.size > short.size
+    )
 
 
 def _coherent(items: Sequence[Understood], kb: KnowledgeBase) -> tuple[Understood, ...]:
@@ -196,13 +210,14 @@ def answer_in_words(text: str, observation: Observation | str, lang: str, kb: Kn
         return [*ids, "unknown"][int(norm) - 1]
     if _UNKNOWN.fullmatch(norm):
         return "unknown"
-    named = _named(norm, observation, lang)
+    index = _index(kb)
+    bare = norm.rstrip(" .!。！")
+    for state in ids:
+        if any(re.fullmatch(pattern, bare) for pattern in index.whole.get((observation.id, state), ())):
+            return state
+    named = _named(bare, observation, lang)
     if named:
         return named
-    index = _index(kb)
-    for state in ids:
-        if any(re.fullmatch(pattern, norm) for pattern in index.whole.get((observation.id, state), ())):
-            return state
     told = [item for item in _readings(norm, index, kb) if item.observation == observation.id]
     if told:
         return _best(told, kb)[0].state
@@ -227,6 +242,16 @@ def _named(norm: str, observation: Observation, lang: str) -> str | None:
     )
     if likest[0] >= LABEL_LIKENESS:
         return observation.states[-likest[1]].id
+    if has_cjk(norm):
+        labels = {
+            state.id: [normalised(state.label.get(language)) for language in languages] for state in observation.states
+        }
+        near = [
+            own
+            for own, texts in labels.items()
+            if len(norm) > 1 and any(norm in text or text in norm for text in texts)
+        ]
+        return near[0] if len(near) == 1 else None
     words = re.findall(r"[a-z0-9]+", norm)
     if not norm.isascii() or not 1 <= len(words) <= 2:
         return None

@@ -126,14 +126,15 @@ class Index:
         if has_cjk(norm):
             self.in_pieces.append(Phrase(observation, state, text, weak, pieces=_pieces(norm)))
             return None
-        words = tuple(word.stem for word in words_of(norm))
+        words = tuple(dict.fromkeys(word.stem for word in words_of(norm)))
         return Phrase(observation, state, text, weak, words, " ".join(words), frozenset(words)) if words else None
 
     def matches(self, norm: str) -> Iterator[Match]:
         """Every phrase found in a normalised text, with its best place."""
         words = [word._replace(stem=self._spelled(word.stem)) for word in words_of(norm)]
-        yield from self._in_words(words)
         asian = has_cjk(norm)
+        for match in self._in_words(words):
+            yield match._replace(denied=match.denied or denied_text(norm, *match.span)) if asian else match
         if asian:
             for phrase in self.in_pieces:
                 place = _piece_match(norm, phrase.pieces)
@@ -146,6 +147,7 @@ class Index:
                 inside = [i for i, word in enumerate(words) if word.start < found.end() and word.end > found.start()]
                 before = words[inside[0] - 1] if inside and inside[0] else None
                 denied = before is not None and before.stem == NOT and before.clause == words[inside[0]].clause
+                denied = denied or (asian and denied_text(norm, *found.span()))
                 yield Match(phrase, EXPRESSION_SCORE, found.span(), denied, min(len(inside), 4))
 
     def _spelled(self, word: str) -> str:
@@ -194,9 +196,10 @@ def _best_window(
         if window is None:
             continue
         first, last = window
-        heard = " ".join(word.stem for word in words[first : last + 1])
-        if "inf" not in phrase.own:
-            heard = heard.replace("inf", "nan")
+        stems = dict.fromkeys(word.stem for word in words[first : last + 1])
+        if "inf" in stems and "inf" not in phrase.own:
+            stems = dict.fromkeys("nan" if own == "inf" else own for own in stems)
+        heard = " ".join(stems)
         score = 100.0 if heard == phrase.joined else fuzz.ratio(heard, phrase.joined)
         if size > 1 and score < 100.0:
             turned = fuzz.token_sort_ratio(heard, phrase.joined) - OUT_OF_ORDER.get(size, OUT_OF_ORDER_LONG)

@@ -49,7 +49,7 @@ _ALIKE = (  # the first word stands for the others
     "bn batchnorm batchnorm1d batchnorm2d batchnorm3d",
     "help helps helped helping solve solves solved solving cure cures cured resolved",
     "fix fixes fixed fixing",
-    "fine normal normally ok okay good well alright properly correctly nicely",
+    "fine normal normally ok okay good alright properly correctly nicely",
     "huge enormous gigantic giant massive",
     "large big high",
     "larger bigger higher",
@@ -152,7 +152,7 @@ _DENIED_BEFORE = re.compile(
 _DENIED_AFTER = re.compile(
     r"[을를은는이가도]?\s?(?:사용|적용|쓰|켜|하|추가|설정)?[하지은을를]{0,2}\s?(?:없|않|안 |아니|아닙|못)"
 )
-_DENIED_AFTER_ZH = re.compile(r"[:：]?\s?(?:没有|没开|没用|关闭|关了|未开)")
+_DENIED_AFTER_ZH = re.compile(r"[:：是]?\s?(?:没有|没开|没用|关闭|关了|未开|无)的?(?=$|[，。,.；;！!\s])")
 _DENIED_INSIDE = re.compile(r"[没不无未]|없|않|안 |못|아니")
 _BRIDGES = "see any sign singl real obviou notic contain find found enabl appli add own need"
 _BETWEEN = frozenset(_BRIDGES.split())
