@@ -121,7 +121,7 @@ def _causes(diagnosis: Diagnosis, report: Report, words: Words) -> list[str]:
     body = [f"<h2>{text(words(heading.get(diagnosis.verdict, 'report.causes')))}</h2>"]
     body += [_cause(cause, words) for cause in report.causes]
     if report.others:
-        named = words.listed(f"{other.title} {percent(other.probability)}" for other in report.others)
+        named = words.causes(f"{other.title} {percent(other.probability)}" for other in report.others)
         body.append(f'<p class="dim">{text(words.pair(words("report.also"), named))}</p>')
     if report.ruled_out:
         body.append(f"<h2>{text(words('report.ruled-out'))}</h2>")
@@ -217,7 +217,7 @@ def _step(step: StepView, words: Words) -> str:
             f"<details><summary>{text(words('report.patch'))}</summary>"
             f"<pre>{html_escape(printable_code(step.patch).rstrip())}</pre></details>"
         )
-    for label, value in (("tells", words.listed(step.tells)), ("verify", step.verify), ("harm", step.harm)):
+    for label, value in (("tells", words.causes(step.tells)), ("verify", step.verify), ("harm", step.harm)):
         if value:
             out.append(
                 f'<div><span class="dim">{text(words.pair(words("report." + label), ""))}</span> {prose(value)}</div>'

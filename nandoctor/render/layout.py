@@ -127,14 +127,7 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
     shown |= {edit.location for step in plan for edit in step.edits}
     found = [f for f in diagnosis.findings if details or not (f.locations and set(f.locations) <= shown)]
     found.sort(key=lambda f: ("error", "warning", "note").index(f.severity))
-    unchecked = [
-        (
-            words.observation(item.observation),
-            words.note(item.because),
-            words.note(item.how) if item.how else "",
-        )
-        for item in diagnosis.could_not_check
-    ]
+    unchecked = _unchecked(diagnosis, words)
     if fine and unchecked and not details:  # nothing hangs on it; the names are enough
         unchecked = [(words.listed(dict.fromkeys(name for name, _, _ in unchecked)), "", "")]
     limit_findings = len(found) if details else FINDINGS_SHOWN
@@ -276,6 +269,15 @@ def _plan(steps: Sequence[Step], words: Words, details: bool) -> tuple[tuple[Ste
         else:
             later.append(_step(step, position, words))
     return tuple(shown), tuple(later)
+
+
+def _unchecked(diagnosis: Diagnosis, words: Words) -> list[tuple[str, str, str]]:
+    """What could not be checked, why, how it could; observations with the same reason and remedy are one entry."""
+    grouped: dict[tuple[str, str], dict[str, None]] = {}
+    for item in diagnosis.could_not_check:
+        key = (words.note(item.because), words.note(item.how) if item.how else "")
+        grouped.setdefault(key, {})[words.observation(item.observation)] = None
+    return [(words.listed(names), because, how) for (because, how), names in grouped.items()]
 
 
 def _finding(finding: Finding, words: Words) -> FindingView:

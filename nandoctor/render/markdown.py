@@ -157,7 +157,7 @@ def _step(step: StepView, words: Words) -> str:
     lines += list(step.steps)
     if step.snippet:
         lines.append(fence(printable_code(step.snippet), "python" if step.snippet_framework != "Caffe" else ""))
-    for label, text in (("tells", escape(words.listed(step.tells))), ("verify", step.verify), ("harm", step.harm)):
+    for label, text in (("tells", escape(words.causes(step.tells))), ("verify", step.verify), ("harm", step.harm)):
         if text:
             lines.append(f"*{words.pair(words('report.' + label), '')}* {text}".replace(" *", "*"))
     return "\n\n".join([lines[0], *("\n".join("   " + row for row in line.split("\n")) for line in lines[1:])])

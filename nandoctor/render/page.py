@@ -67,14 +67,17 @@ class Page:
 
     def row(
         self, text: str, right: str, *, indent: int, label: str = "", label_width: int = 0,
-        place: str = "", place_width: int = 0, right_width: int = 0, style: Style = "",
+        place: str = "", place_width: int = 0, right_width: int = 0, style: Style = "", one_line: bool = False,
     ) -> None:  # fmt: skip
-        """Label, wrapped text, place, and a short right column. Narrow pages put the place under the text."""
+        """Label, wrapped text, place, and a short right column. Narrow pages put the place under the text.
+
+        `one_line` cuts the text instead of wrapping it: for what the page has said in full before.
+        """
         start = indent + (label_width + 2 if label_width else 0)
         tail = right_width + 2 if right_width else 0
         beside = place_width > 0 and self.width >= NARROW
         room = self.width - start - tail - (place_width + 2 if beside else 0)
-        lines = wrap(text, room)
+        lines = [cut(text, room)] if one_line else wrap(text, room)
         after = bool(place) and not beside and display_width(lines[-1]) + 2 + display_width(place) <= room
         for n, line in enumerate(lines):
             head = pad(label, label_width + 2) if label_width and not n else " " * (start - indent)

@@ -158,7 +158,7 @@ def unit_word(run: Run) -> str:
 
 def where(run: Run, reading: Reading, file: str, lang: str, kb: KnowledgeBase) -> str:
     """`iteration 150, train.log:412` in words, the place alone if the line has no step; the header names the folder."""
-    place = str(Location(_base(file), reading.line))
+    place = str(Location(file_name(file), reading.line))
     if reading.step is None:
         return place
     step = kb.text(unit_word(run) + "-n", lang, step=step_text(reading.step))
@@ -179,7 +179,8 @@ def mark_text(run: Run, mark: Mark, lang: str, kb: KnowledgeBase, room: int = 20
 # --- the parts
 
 
-def _base(file: str) -> str:
+def file_name(file: str) -> str:
+    """A path's last part, whichever way its slashes lean."""
     return file.replace("\\", "/").rsplit("/", 1)[-1] or file
 
 

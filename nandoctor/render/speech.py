@@ -384,30 +384,49 @@ def _result(page: Page, reply: Result, words: Words) -> None:
 
 
 def _planned(page: Page, reply: Planned, words: Words) -> None:
-    steps = reply.diagnosis.fastest if reply.variant == "fastest" else reply.diagnosis.diagnostic
-    if not steps:
-        page.text(
-            words("talk.plan-none" if reply.diagnosis.verdict in ("healthy", "benign") else "report.none-planned")
-        )
-        return
-    head = f"{words('report.success')}  {words('report.minutes')}"
-    page.heading(words(f"talk.plan-{reply.variant}"), head)
+    steps = planned_steps(reply)
+    plan_head(page, reply, words)
+    for number, step in enumerate(steps, 1):
+        _plan_step(page, number, step, words)
+    if steps:
+        page.text(words("talk.plan-hint"), 0, "dim")
+
+
+def planned_steps(reply: Planned) -> tuple[Step, ...]:
+    """The steps of the plan that is shown."""
+    return reply.diagnosis.fastest if reply.variant == "fastest" else reply.diagnosis.diagnostic
+
+
+def plan_head(page: Page, reply: Planned, words: Words) -> None:
+    """The title of a plan with its columns; a sentence if it has no steps."""
+    if planned_steps(reply):
+        page.heading(words(f"talk.plan-{reply.variant}"), f"{words('report.success')}  {words('report.minutes')}")
+    else:
+        fine = reply.diagnosis.verdict in ("healthy", "benign")
+        page.text(words("talk.plan-none" if fine else "report.none-planned"))
+
+
+def plan_step(number: int, step: Step, words: Words, width: int) -> Page:
+    """One row of a plan as a page of its own."""
+    page = Page(width)
+    _plan_step(page, number, step, words)
+    return page
+
+
+def _plan_step(page: Page, number: int, step: Step, words: Words) -> None:
     kinds = {kind: words(f"kind.{kind}") for kind in ("fix", "experiment")}
     kind_width = max(map(display_width, kinds.values()))
     first, second = display_width(words("report.success")), display_width(words("report.minutes"))
-    for number, step in enumerate(steps, 1):
-        success = percent(step.success) if step.kind == "fix" else ""
-        right = f"{success.rjust(first)}  {minutes_text(step.minutes).rjust(second)}"
-        page.row(
-            words.remedy(step.id),
-            right,
-            indent=INDENT,
-            label=f"{number}  {kinds[step.kind]}",
-            label_width=3 + kind_width,
-            right_width=first + second + 2,
-        )
-        _remarks(page, step, words, INDENT + 5 + kind_width)
-    page.text(words("talk.plan-hint"), 0, "dim")
+    success = percent(step.success) if step.kind == "fix" else ""
+    page.row(
+        words.remedy(step.id),
+        f"{success.rjust(first)}  {minutes_text(step.minutes).rjust(second)}",
+        indent=INDENT,
+        label=f"{number}  {kinds[step.kind]}",
+        label_width=3 + kind_width,
+        right_width=first + second + 2,
+    )
+    _remarks(page, step, words, INDENT + 5 + kind_width)
 
 
 def _remarks(page: Page, step: Step, words: Words, indent: int) -> None:

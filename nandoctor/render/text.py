@@ -54,6 +54,7 @@ class _TextReport:
         self.details = details
         self.report: Report = build(diagnosis, words.kb, words.lang, details=details)
         self.sheet = Page(width)
+        self.told: set[str] = set()  # evidence already shown in full; under the next cause a line is enough
         places = _all_places(self.report)
         limit = int(width * PLACE_SHARE)
         full = max((display_width(str(place)) for place in places), default=0)
@@ -128,7 +129,7 @@ class _TextReport:
         if report.others:
             label = "report.also-possible" if verdict in ("healthy", "benign") else "report.also"
             named = [f"{other.title} {percent(other.probability)}" for other in report.others]
-            text = words.listed(
+            text = words.causes(
                 [*named, words("report.more", count=report.more_others)] if report.more_others else named
             )
             sheet.text(words.pair(words(label), text), indent=INDENT, style="dim")
@@ -160,8 +161,11 @@ class _TextReport:
                 sheet.text(words("report.more", count=more), INDENT, "dim", " ", label_width)
 
     def _claim(self, claim: Claim, label: str, label_width: int, text: str = "") -> None:
+        shown = text or claim.text
+        repeated = not self.details and claim.text in self.told
+        self.told.add(claim.text)
         self.sheet.row(
-            text or claim.text,
+            shown,
             decibans(claim.decibans),
             indent=INDENT,
             label=label,
@@ -169,6 +173,7 @@ class _TextReport:
             place=self._place(claim.places) or claim.origin,
             place_width=self.place_width,
             right_width=RIGHT,
+            one_line=repeated,
         )
         if self.details:
             for place in claim.places[1:]:
@@ -200,7 +205,7 @@ class _TextReport:
         for step in report.plan:
             self._step(step)
         if report.later:
-            names = words.listed(f"{step.number} {step.title}" for step in report.later)
+            names = words.causes(f"{step.number} {step.title}" for step in report.later)
             sheet.text(words.pair(words("report.then"), names), INDENT, "dim")
 
     def _step(self, step: StepView) -> None:
@@ -240,7 +245,7 @@ class _TextReport:
         label_width = max(display_width(words(f"report.{name}")) for name in ("verify", "tells"))
         label_width = max(label_width, display_width(words("report.harm"))) if step.harm else label_width
         if step.tells:
-            sheet.text(words.listed(step.tells), inner, "", words("report.tells"), label_width)
+            sheet.text(words.causes(step.tells), inner, "", words("report.tells"), label_width)
         if step.verify:
             sheet.text(step.verify, inner, "", words("report.verify"), label_width)
         if step.harm:

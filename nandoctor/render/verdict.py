@@ -6,10 +6,10 @@ import math
 
 from nandoctor.diagnosis import Diagnosis, RankedCause
 from nandoctor.readers.series import first_nonfinite, level
-from nandoctor.render.plot import loss_series
+from nandoctor.render.plot import file_name, loss_series
 from nandoctor.render.scale import number
 from nandoctor.render.words import Words, edit_text, new_value, percent
-from nandoctor.source import printable
+from nandoctor.source import Location, printable
 
 NONE_OF_THESE = "none-of-these"
 SURE = 0.5  # from here a cause is at least "likely"; two of them are two faults
@@ -64,8 +64,7 @@ def verdicts(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
         forms = [_joined(head, step) for head in (what, short) for step in steps] + [what, short]
     else:
         short = words("verdict.fault-short", title=words.cause(first.id), percent=percent(first.probability))
-        forms = [_joined(head, step) for step in steps[:2] for head in (what, short)]
-        forms += [_joined(short, step) for step in steps[2:]] + [what, short]
+        forms = [_joined(head, step) for step in steps for head in (what, short)] + [what, short]
     return tuple(_capital(form) for form in forms)
 
 
@@ -74,16 +73,15 @@ def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:
     step = next((s for s in diagnosis.fastest if not s.tried), None)
     if step is None:
         return []
-    forms = [words.remedy(step.id)]
+    title = words.remedy(step.id)
+    forms = []
     if step.edits:
-        edit, place = step.edits[0], str(step.edits[0].location)
-        if len(step.edits) == 1:
-            forms = [
-                words("report.edit-in", edit=text, place=place)
-                for text in (edit_text(edit, words), new_value(edit))
-                if text
-            ]
-        forms.append(f"{words.remedy(step.id)} ({place})")
+        edit, place = step.edits[0], step.edits[0].location
+        places = [str(place), str(Location(file_name(place.file), place.line))]
+        texts = [text for text in (edit_text(edit, words), new_value(edit)) if text] if len(step.edits) == 1 else []
+        forms = [words("report.edit-in", edit=text, place=where) for where in places for text in texts]
+        forms += [f"{title} ({where})" for where in places]
+    forms.append(title)
     return [words("verdict.first-step", step=form.rstrip(".。")) for form in dict.fromkeys(forms)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable
 
 from nandoctor.diagnosis import Band, FileEdit, Note
@@ -11,6 +12,8 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Run
 from nandoctor.render.scale import number, step_text
 from nandoctor.source import printable
+
+_FIELD = re.compile(r"(\w+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^\s#{}]+)")  # `name: value` in a line of a prototxt
 
 
 class Words:
@@ -79,6 +82,10 @@ class Words:
         """Items with the comma of the language."""
         return self("report.comma").join(items)
 
+    def causes(self, titles: Iterable[str]) -> str:
+        """Titles that may hold commas themselves."""
+        return self("report.semicolon").join(titles)
+
 
 class _Figure(float):
     """A number that prints with three significant digits where the message asks for no other form."""
@@ -145,10 +152,12 @@ def edit_text(edit: FileEdit, words: Words) -> str:
     old = [line.strip() for line in edit.removed if line.strip()]
     new = [line.strip() for line in edit.added if line.strip()]
     if len(old) == len(new) == 1:
-        name, _, before = old[0].partition(":")
-        same, _, after = new[0].partition(":")
-        if name == same and before and after:
-            return printable(f"{name.strip()} {_bare(before)} -> {_bare(after)}")
+        before, after = _FIELD.findall(old[0]), _FIELD.findall(new[0])
+        changed = [(a, b) for a, b in zip(before, after) if a != b]
+        if len(before) == len(after) and len(changed) == 1 and changed[0][0][0] == changed[0][1][0]:
+            (name, value), (_, made) = changed[0]
+            return printable(f"{name} {value} -> {made}")
+        return ""
     if len(new) == 1 and not old:
         return words("report.add-line", line=new[0])
     if len(old) == 1 and not new:
@@ -159,9 +168,5 @@ def edit_text(edit: FileEdit, words: Words) -> str:
 def new_value(edit: FileEdit) -> str:
     """The new `name value` of an edit of one line; "" if it is not of that form."""
     new = [line.strip() for line in edit.added if line.strip()]
-    name, colon, after = new[0].partition(":") if len(new) == 1 else ("", "", "")
-    return printable(f"{name.strip()} {_bare(after)}") if colon and _bare(after) else ""
-
-
-def _bare(value: str) -> str:
-    return value.split("#", 1)[0].strip()
+    fields = _FIELD.findall(new[0]) if len(new) == 1 else []
+    return printable(" ".join(fields[0])) if len(fields) == 1 else ""

@@ -5,13 +5,13 @@ import diagnosis_samples as samples
 import pytest
 from msgspec.structs import replace
 
-from nandoctor.diagnosis import CouldNotCheck, Diagnosis, Note, RankedCause, Step, Weighed
+from nandoctor.diagnosis import CouldNotCheck, Diagnosis, FileEdit, Note, RankedCause, Step, Weighed
 from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import LayerReading, Run
 from nandoctor.render import markdown, text
 from nandoctor.render.layers import split, summary
 from nandoctor.render.width import display_width
-from nandoctor.render.words import Words, decibans, minutes_text, percent, short_names
+from nandoctor.render.words import Words, decibans, edit_text, minutes_text, percent, short_names
 from nandoctor.source import Location
 
 LANGUAGES = ("en", "zh", "ko")
@@ -91,7 +91,7 @@ def test_masking_and_tried_steps_are_marked(kb: KnowledgeBase) -> None:
 def test_experiments_say_what_they_tell_apart(kb: KnowledgeBase) -> None:
     page = text.render(samples.exploding(), kb)
     assert re.search(r"experiment +train ten iterations", page)
-    assert "tells apart  learning rate too high, NaN or corrupt" in page
+    assert "tells apart  learning rate too high; NaN or corrupt" in page
 
 
 def test_ruled_out_suspect_is_named_with_the_reason(kb: KnowledgeBase) -> None:
@@ -139,10 +139,43 @@ def test_unchecked_says_how_to_make_it_checkable(kb: KnowledgeBase) -> None:
 
 
 def test_long_lists_are_counted(kb: KnowledgeBase) -> None:
-    many = tuple(CouldNotCheck("data_finite", Note("cannot.data")) for _ in range(9))
+    many = tuple(CouldNotCheck("data_finite", Note("log.half", {"what": f"reason {n}"})) for n in range(9))
     page = text.render(replace(samples.exploding(), could_not_check=many), kb)
-    assert page.count("the log does not show the data") == 5
+    assert page.count("the log names reason") == 5
     assert "4 more (--details shows them)" in page
+
+
+def test_observations_unchecked_for_the_same_reason_are_one_entry(kb: KnowledgeBase) -> None:
+    same = tuple(CouldNotCheck(name, Note("cannot.data")) for name in ("data_finite", "input_range"))
+    page = text.render(replace(samples.exploding(), could_not_check=same), kb)
+    assert "data checked, input range: the log does not show the data" in page
+
+
+def test_evidence_told_before_is_cut_to_a_line(kb: KnowledgeBase) -> None:
+    long = Note("log.half", {"what": "a very long sentence " * 10})
+    weighed = Weighed("precision", "fp16", 4.0, (Location("train.log", 3),), long)
+    base = samples.exploding()
+    twice = tuple(replace(c, support=(weighed,), against=()) for c in base.causes[:2])
+    page = text.render(replace(base, causes=twice), kb)
+    assert page.count("a very long sentence") < 15
+    assert "…" in page
+    assert text.render(replace(base, causes=twice), kb, details=True).count("very long") == 20
+
+
+@pytest.mark.parametrize(
+    ("removed", "added", "expected"),
+    [
+        ("base_lr: 0.5  # start", "base_lr: 0.05  # start", "base_lr 0.5 -> 0.05"),
+        ('lr_policy: "inv"', 'lr_policy: "fixed"', 'lr_policy "inv" -> "fixed"'),
+        ("p { pool: MAX kernel_size: 1 stride: 2 }", "p { pool: MAX kernel_size: 1 stride: 1 }", "stride 2 -> 1"),
+        ("a: 1 b: 2", "a: 2 b: 3", ""),
+        ("a: 1", "b: 1", ""),
+        ("weight_filler { }", "weight_filler { type: 1 }", ""),
+    ],
+)  # fmt: skip
+def test_an_edit_in_a_few_words(removed: str, added: str, expected: str, kb: KnowledgeBase) -> None:
+    edit = FileEdit(Location("s", 1), (removed,), (added,))
+    assert edit_text(edit, Words(kb, "en")) == expected
 
 
 def test_next_question_can_be_answered_on_the_command_line(kb: KnowledgeBase) -> None:
