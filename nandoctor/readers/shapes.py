@@ -145,7 +145,8 @@ def infer_shapes(
 
     Args:
         net: the net.
-        phase: TRAIN or TEST; which layers there are.
+        phase: TRAIN or TEST; which layers there are. A net without data of its own for a phase is not meant for it:
+            its defects then only say that the data is missing.
         input_shapes: shapes the owner gives for blobs of data layers and inputs; they win over the file.
         known: shapes from the log's "Top shape" lines; they only fill what the file does not tell.
     """

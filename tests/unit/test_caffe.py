@@ -366,6 +366,7 @@ class TestLearningRate:
         ),
         st.integers(0, 2**31),
     )  # fmt: skip
+    @settings(deadline=None)
     def test_never_raises(self, policy, fields, it):
         text = f"lr_policy: '{policy}' " + " ".join(f"{name}: {value}" for name, value in fields.items())
         solver = solver_of(text)

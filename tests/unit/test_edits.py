@@ -304,7 +304,7 @@ class TestNoOtherByte:
             assert out == text
 
     @given(st.sampled_from(SOLVERS), st.data())
-    @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
     def test_one_value_and_back(self, path, data):
         text = path.read_text(encoding="utf-8")
         document = parse(text)
@@ -332,12 +332,14 @@ def rebuilt(old: str, changes: list[Change]) -> list[str]:
 
 
 @given(lines, lines, endings)
+@settings(deadline=None)
 def test_changed_lines_turn_one_into_the_other(old, new, newline):
     old_text, new_text = newline.join(old) + newline, newline.join(new) + newline
     assert rebuilt(old_text, changed_lines(old_text, new_text)) == new_text.splitlines()
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.integers(1, 30))
+@settings(deadline=None)
 def test_many_changes_far_apart_stay_apart(size, seed, every):
     old = [f"line {(i * 7919 + seed) % 13}" for i in range(size)]
     new = [text for i, line in enumerate(old) for text in ([line, "new"] if i % every == 0 else [line])]

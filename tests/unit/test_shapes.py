@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nandoctor.readers.caffe import read_net
@@ -90,6 +90,7 @@ class TestPooling:
         assert empty_window(net_of("layer { type: 'ReLU' }").layers[0], (1, 1, 5, 5)) is None
 
     @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 9), st.integers(0, 4), st.booleans())
+    @settings(deadline=None)
     def test_against_caffes_loops(self, size, kernel, stride, pad, is_max):
         """pooling_layer.cpp, window by window."""
         if pad >= kernel or size + 2 * pad < kernel:
@@ -432,6 +433,7 @@ class TestHostile:
         st.lists(st.integers(-3, 5), min_size=5, max_size=5),
         st.lists(st.lists(st.integers(-1, 6), max_size=5), max_size=2),
     )  # fmt: skip
+    @settings(deadline=None)
     def test_no_rule_fails(self, kind, fields, values, bottoms):
         params = {"Convolution": "convolution", "Deconvolution": "convolution", "Im2col": "convolution",
                   "SoftmaxWithLoss": "softmax", "LSTM": "recurrent", "DummyData": "dummy_data",

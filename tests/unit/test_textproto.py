@@ -277,11 +277,12 @@ class TestRoundTrip:
         assert parse(text).source() == text
 
     @given(st.text())
+    @settings(deadline=None)
     def test_any_text_is_read_back_or_refused(self, text):
         self.read(text)
 
     @given(st.text(alphabet="ab1.-+:{}<>[],;'\"\\#\n\r \tx0e"))
-    @settings(max_examples=300)
+    @settings(max_examples=300, deadline=None)
     def test_text_made_of_its_own_characters(self, text):
         self.read(text)
 
