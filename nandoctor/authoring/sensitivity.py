@@ -11,7 +11,7 @@ import msgspec
 from nandoctor.authoring.cases import meets, missing_decibans
 from nandoctor.consultation import Consultation
 from nandoctor.diagnosis import Evidence
-from nandoctor.inference.belief import TEMPER, Belief, likelihood
+from nandoctor.inference.belief import CALIBRATION, Belief, likelihood
 from nandoctor.inference.tables import Distribution, Tables, distribution
 from nandoctor.kb.model import FREQUENCY, Cause, KnowledgeBase, Shows
 
@@ -110,7 +110,7 @@ def _shift(old: Distribution, new: Distribution, weights: Distribution) -> float
     """Decibans by which the move changes what the evidence says about the link's cause."""
     before = math.fsum(p * w for p, w in zip(old, weights))
     after = math.fsum(p * w for p, w in zip(new, weights))
-    return 10.0 * TEMPER * abs(math.log10(after / before))
+    return 10.0 * CALIBRATION * abs(math.log10(after / before))
 
 
 def table(flips: list[Flip]) -> str:

@@ -125,7 +125,7 @@ def test_what_is_unknown_has_no_effect(data: st.DataObject) -> None:
     strange = Evidence("no-such-observation", "yes", "log")
     before, after = Belief(tables, evidence), Belief(tables, [*evidence, flat, strange])
     assert after.sets == pytest.approx(before.sets)
-    nothing = Belief(tables, [])
+    nothing = Belief(tables, [], calibration=1.0)
     priors = [math.exp(s.log_prior) for s in tables.sets]
     assert nothing.sets == pytest.approx([p / sum(priors) for p in priors])
 

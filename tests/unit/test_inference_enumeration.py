@@ -15,7 +15,7 @@ import pytest
 
 from nandoctor.diagnosis import Evidence
 from nandoctor.inference import explain, inquiry
-from nandoctor.inference.belief import TEMPER, Belief
+from nandoctor.inference.belief import CALIBRATION, Belief
 from nandoctor.inference.tables import NONE_OF_THESE, build_tables
 from nandoctor.kb.model import Cause, KnowledgeBase, Observation, Remedy, RemedyUse, Shows, State, Text
 
@@ -113,8 +113,8 @@ def naive_pair(observation: Observation, one: dict[str, float], two: dict[str, f
 class Naive:
     """The joint of fault set, true states and readings, summed over every assignment of states."""
 
-    def __init__(self, kb: KnowledgeBase, readings: dict[str, dict[str, float]], temper: float) -> None:
-        self.kb, self.readings, self.temper = kb, readings, temper
+    def __init__(self, kb: KnowledgeBase, readings: dict[str, dict[str, float]]) -> None:
+        self.kb, self.readings = kb, readings
         names = [*kb.causes, NONE_OF_THESE]
         faults = [c.id for c in kb.causes.values() if c.fault]
         words = {"rare": 0.01, "uncommon": 0.03, "common": 0.1, "very common": 0.3}
@@ -124,7 +124,7 @@ class Naive:
         self.rows = {(o.id, n): naive_row(o, kb.causes.get(n)) for o in kb.observations.values() for n in names}
 
     def prior(self, members: tuple[str, ...]) -> float:
-        return math.prod(self.priors[m] for m in members) * (0.5 if len(members) == 2 else 1.0)
+        return math.prod(self.priors[m] for m in members)
 
     def of_setup(self, name: str) -> bool:
         observation = self.kb.observations[name]
@@ -135,8 +135,7 @@ class Naive:
         return rows[0] if len(rows) == 1 else naive_pair(self.kb.observations[name], *rows)
 
     def joint(self, members: tuple[str, ...], extra: dict[str, str] | None = None) -> float:
-        """P(S, readings, extra states) by summing over all assignments of true states; only without tempering."""
-        assert self.temper == 1.0
+        """P(S, readings, extra states) by summing over all assignments of true states."""
         names = [*self.readings, *(extra or {})]
         fixed = extra or {}
         options = [[fixed[n]] if n in fixed else [s.id for s in self.kb.observations[n].states] for n in names]
@@ -151,18 +150,6 @@ class Naive:
             )
             total += shown * setup * course
         return self.prior(members) * total
-
-    def tempered(self, members: tuple[str, ...]) -> float:
-        """P(S) times the tempered likelihoods, observation by observation."""
-        value = self.prior(members)
-        course = [1.0 / len(members)] * len(members)
-        for name, reading in self.readings.items():
-            if self.of_setup(name):
-                value *= sum(p * reading[s] for s, p in self.row(name, members).items()) ** self.temper
-            else:
-                for place, striker in enumerate(members):
-                    course[place] *= sum(p * reading[s] for s, p in self.rows[name, striker].items()) ** self.temper
-        return value * sum(course)
 
 
 def readings_of(kb: KnowledgeBase, evidence: list[Evidence]) -> dict[str, dict[str, float]]:
@@ -187,8 +174,8 @@ def test_posterior_over_fault_sets_equals_the_joint(seed: int) -> None:
     rng = random.Random(seed)
     kb = random_knowledge(rng)
     evidence = random_evidence(rng, kb)
-    naive = Naive(kb, readings_of(kb, evidence), 1.0)
-    belief = Belief(build_tables(kb), evidence, temper=1.0)
+    naive = Naive(kb, readings_of(kb, evidence))
+    belief = Belief(build_tables(kb), evidence, calibration=1.0)
     expected = normalised([naive.joint(members) for members in naive.sets])
     got = {tuple(belief.tables.causes[i] for i in s.members): p for s, p in zip(belief.tables.sets, belief.sets)}
     assert set(got) == set(naive.sets)
@@ -200,15 +187,14 @@ def test_posterior_over_fault_sets_equals_the_joint(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_tempered_posterior(seed: int) -> None:
+def test_the_calibrated_posterior_is_a_power_of_the_exact_one(seed: int) -> None:
     rng = random.Random(1000 + seed)
     kb = random_knowledge(rng)
     evidence = random_evidence(rng, kb, share=0.9)
-    naive = Naive(kb, readings_of(kb, evidence), TEMPER)
-    belief = Belief(build_tables(kb), evidence)
-    expected = normalised([naive.tempered(members) for members in naive.sets])
-    got = {tuple(belief.tables.causes[i] for i in s.members): p for s, p in zip(belief.tables.sets, belief.sets)}
-    assert [got[m] for m in naive.sets] == pytest.approx(expected, rel=1e-9)
+    exact = Belief(build_tables(kb), evidence, calibration=1.0)
+    calibrated = Belief(build_tables(kb), evidence)
+    expected = normalised([p**CALIBRATION for p in exact.sets])
+    assert list(calibrated.sets) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -217,8 +203,8 @@ def test_predictive_and_gain_equal_the_joint(seed: int) -> None:
     rng = random.Random(2000 + seed)
     kb = random_knowledge(rng)
     evidence = random_evidence(rng, kb, share=0.5)
-    naive = Naive(kb, readings_of(kb, evidence), 1.0)
-    belief = Belief(build_tables(kb), evidence, temper=1.0)
+    naive = Naive(kb, readings_of(kb, evidence))
+    belief = Belief(build_tables(kb), evidence, calibration=1.0)
     order = [tuple(belief.tables.causes[i] for i in s.members) for s in belief.tables.sets]
     classes = inquiry.remedy_classes(belief, kb)
     whole = sum(naive.joint(members) for members in order)
@@ -281,9 +267,9 @@ def test_a_group_counts_once(seed: int) -> None:
 
     def variance(name: str) -> float:
         reading = readings_of(kb, evidence)[name]
-        naive = Naive(kb, {}, TEMPER)
+        naive = Naive(kb, {})
         names = [*kb.causes, NONE_OF_THESE]
-        logs = [TEMPER * math.log(sum(p * reading[s] for s, p in naive.rows[name, c].items())) for c in names]
+        logs = [math.log(sum(p * reading[s] for s, p in naive.rows[name, c].items())) for c in names]
         weights = normalised([naive.priors[c] for c in names])
         mean = sum(w * v for w, v in zip(weights, logs))
         return sum(w * (v - mean) ** 2 for w, v in zip(weights, logs))
@@ -303,10 +289,10 @@ def test_a_state_that_follows_from_another_held_one_adds_nothing(seed: int) -> N
     others = [e for e in random_evidence(rng, kb) if e.observation not in ("o0", "o1")]
     for first, second in itertools.product(("s0", "s1"), ("s0", "s1")):
         evidence = [*others, Evidence("o0", first, "log"), Evidence("o1", second, "log")]
-        belief = Belief(tables, evidence)
+        belief = Belief(tables, evidence, calibration=1.0)
         counting = [e for e in evidence if not (e.observation == "o0" and (first, second) == ("s0", "s1"))]
-        naive = Naive(kb, readings_of(kb, counting), TEMPER)
-        expected = normalised([naive.tempered(members) for members in naive.sets])
+        naive = Naive(kb, readings_of(kb, counting))
+        expected = normalised([naive.joint(members) for members in naive.sets])
         got = {tuple(tables.causes[i] for i in s.members): p for s, p in zip(tables.sets, belief.sets)}
         assert [got[m] for m in naive.sets] == pytest.approx(expected, rel=1e-9)
 
@@ -321,7 +307,7 @@ def test_a_textbook_case_by_number() -> None:
         "b": Cause("b", T, T, 0.02, (Shows("test", "positive", 0.9), Shows("test", "negative", 0.1)), fault=False),
     }
     kb = KnowledgeBase(causes, {"test": observation}, {}, {}, {}, {})
-    belief = Belief(build_tables(kb), [Evidence("test", "positive", "log", trust=1.0)], temper=1.0)
+    belief = Belief(build_tables(kb), [Evidence("test", "positive", "log", trust=1.0)], calibration=1.0)
     a, b, none = (belief.marginals[c] for c in ("a", "b", NONE_OF_THESE))
     assert a / b == pytest.approx(0.2 * 0.1 / (0.02 * 0.9))
     assert none / a == pytest.approx(0.02 * 0.5 / (0.2 * 0.1))
