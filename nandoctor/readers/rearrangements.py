@@ -208,4 +208,5 @@ def arg_max(layer: Layer, bottoms: list[Shape]) -> list[Shape]:
         axis = canonical_axis(layer.whole("argmax_param.axis"), bottom, "argmax_param.axis")
         return [(*bottom[:axis], top_k, *bottom[axis + 1 :])]
     pairs = 2 if layer.flag("argmax_param.out_max_val") else 1
+    canonical_axis(0, bottom)
     return [(bottom[0], pairs, top_k, *[1] * (len(bottom) - 3))]
