@@ -74,15 +74,18 @@ def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:
     if step is None:
         return []
     title = words.remedy(step.id)
-    forms = []
+    exact, named = [], []
     if step.edits:
         edit, place = step.edits[0], step.edits[0].location
         places = [str(place), str(Location(file_name(place.file), place.line))]
         texts = [text for text in (edit_text(edit, words), new_value(edit)) if text] if len(step.edits) == 1 else []
-        forms = [words("report.edit-in", edit=text, place=where) for where in places for text in texts]
-        forms += [f"{title} ({where})" for where in places]
-    forms.append(title)
-    return [words("verdict.first-step", step=form.rstrip(".。")) for form in dict.fromkeys(forms)]
+        exact = [words("report.edit-in", edit=text, place=where) for where in places for text in texts]
+        named = [f"{title} ({where})" for where in places]
+    named.append(title)
+    forms = [words("verdict.first-step", step=form) for form in exact]
+    forms += [words("verdict.first", step=form) for form in exact]
+    forms += [words("verdict.first-step", step=form.rstrip(".。")) for form in named]
+    return list(dict.fromkeys(forms))
 
 
 def _healthy(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:

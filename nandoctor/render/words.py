@@ -166,7 +166,7 @@ def edit_text(edit: FileEdit, words: Words) -> str:
 
 
 def new_value(edit: FileEdit) -> str:
-    """The new `name value` of an edit of one line; "" if it is not of that form."""
-    new = [line.strip() for line in edit.added if line.strip()]
-    fields = _FIELD.findall(new[0]) if len(new) == 1 else []
-    return printable(" ".join(fields[0])) if len(fields) == 1 else ""
+    """The new `name value` of an edit of one field; "" if it is not of that form."""
+    old = [field for line in edit.removed for field in _FIELD.findall(line)]
+    new = [field for line in edit.added for field in _FIELD.findall(line) if field not in old]
+    return printable(" ".join(new[0])) if len(new) == 1 else ""
