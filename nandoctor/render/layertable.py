@@ -46,7 +46,7 @@ def layer_sentence(found: LayerSummary, run: Run, words: Words) -> str:
     )
     if found.weights_bad is None:
         return text
-    return f"{text}; {words('report.layer-weights-bad' if found.weights_bad else 'report.layer-weights-fine')}"
+    return words.causes([text, words("report.layer-weights-bad" if found.weights_bad else "report.layer-weights-fine")])
 
 
 def write_layers(sheet: Page, found: LayerSummary, run: Run, words: Words) -> None:

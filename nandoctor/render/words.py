@@ -83,7 +83,7 @@ class Words:
         return self("report.comma").join(items)
 
     def causes(self, titles: Iterable[str]) -> str:
-        """Titles that may hold commas themselves."""
+        """Titles and clauses that may hold commas themselves."""
         return self("report.semicolon").join(titles)
 
 
