@@ -299,12 +299,9 @@ class Consultation:
         name = observation or (question.observation if question else "")
         if not name or name not in self.tables.rows:
             return {}
-        rows = self.belief.predictive(name)
         out: dict[str, dict[str, float]] = {}
-        for number, state in enumerate(self.tables.states[name]):
-            weights = [p * row[number] for p, row in zip(self.belief.sets, rows)]
-            total = sum(weights)
-            marginals = self.belief.marginals_of([w / total for w in weights])
+        for state in self.tables.states[name]:
+            marginals = self.belief.marginals_of(self.belief.answered(name, state, ANSWER_TRUST))
             best = sorted(marginals.items(), key=lambda item: (-item[1], item[0]))
             out[state] = dict(best[:3])
         return out
@@ -358,7 +355,7 @@ class Consultation:
             could_not_check=tuple(c for c in self.ingested.could_not_check if c.observation not in self.answers),
             contradictions=self.contradictions,
             next_question=question,
-            what_if=tuple(inquiry.what_if(belief, self.kb, self.asked)) if question else (),
+            what_if=tuple(inquiry.what_if(belief, self.kb, self.asked, trust=ANSWER_TRUST)) if question else (),
             ruled_out=self._ruled_out(),
             framework=framework,
             notes=self.ingested.notes,

@@ -228,6 +228,18 @@ class Belief:
                 out.append(tuple(share * a + (1.0 - share) * b for a, b in zip(first, second)))
         return out
 
+    def answered(self, name: str, state: str, trust: float) -> tuple[float, ...]:
+        """P(S | e, and an answer `state` to the open question `name`, right with `trust`), in the order of the sets.
+
+        The same as a new belief with that evidence, unless the question shares a group with what is known.
+        """
+        states = self.tables.states[name]
+        weights = likelihood(Evidence(name, state, "answer", trust=trust), states)
+        shown = (math.fsum(p * w for p, w in zip(row, weights)) for row in self.predictive(name))
+        then = [p * value**self.calibration for p, value in zip(self.sets, shown)]
+        total = math.fsum(then)
+        return tuple(value / total for value in then)
+
     def verdict(self) -> Literal["fault", "healthy", "benign", "undetermined"]:
         """What kind of result this is.
 

@@ -99,22 +99,22 @@ def next_question(belief: Belief, kb: KnowledgeBase, asked: Collection[str] = ()
 
 
 def what_if(
-    belief: Belief, kb: KnowledgeBase, asked: Collection[str] = (), limit: int = 3
+    belief: Belief, kb: KnowledgeBase, asked: Collection[str] = (), limit: int = 3, trust: float = 1.0
 ) -> list[tuple[str, str, str]]:
     """Unanswered questions whose answer would change the verdict: (observation, state, the cause then first).
 
-    The likeliest such answers first; answers with less than 5 % chance are left out.
+    The likeliest such answers first; answers with less than 5 % chance are left out. `trust`: how often answers are
+    right.
     """
     first = belief.ranking[0][0]
     found = []
     for question in ranked_questions(belief, kb, asked)[:12]:
         rows = belief.predictive(question.observation)
         for number, state in enumerate(belief.tables.states[question.observation]):
-            weights = [p * row[number] for p, row in zip(belief.sets, rows)]
-            chance = math.fsum(weights)
+            chance = math.fsum(p * row[number] for p, row in zip(belief.sets, rows))
             if chance < 0.05:
                 continue
-            marginals = belief.marginals_of([w / chance for w in weights])
+            marginals = belief.marginals_of(belief.answered(question.observation, state, trust))
             then = max(marginals, key=lambda c: (marginals[c], c))
             if then != first:
                 found.append((chance, question.observation, state, then))

@@ -252,6 +252,19 @@ def test_weight_of_evidence_is_leaving_it_out(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
+def test_what_an_answer_would_change_is_what_it_changes(seed: int) -> None:
+    rng = random.Random(6000 + seed)
+    kb = random_knowledge(rng)
+    evidence = random_evidence(rng, kb, share=0.5)
+    tables = build_tables(kb)
+    belief = Belief(tables, evidence)
+    for name in set(kb.observations) - set(belief.evidence):
+        for state in tables.states[name]:
+            then = Belief(tables, [*evidence, Evidence(name, state, "answer", trust=0.93)])
+            assert belief.answered(name, state, 0.93) == pytest.approx(then.sets, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_a_group_counts_once(seed: int) -> None:
     """Three dependent observations: the posterior is that of the most diagnostic of them alone."""
     rng = random.Random(4000 + seed)
