@@ -30,7 +30,7 @@ from nandoctor.interview.replies import (
     Withdrawn,
 )
 from nandoctor.render.layout import build
-from nandoctor.render.page import Page
+from nandoctor.render.page import NARROW, Page
 from nandoctor.render.scale import step_text
 from nandoctor.render.verdict import verdicts
 from nandoctor.render.width import cut, display_width
@@ -42,6 +42,7 @@ LISTED = 8  # pieces of evidence listed after reading; the rest is one request a
 BELIEVED = 4
 CLAIMS = 6
 PLACE_SHARE = 0.34  # of the width for `file:line`
+NARROW_SHARE = 0.8  # where the place has a line of its own
 SHOWN_FROM = 0.005
 WORTH = 0.75  # decibans; less prints as nothing
 ASKING = (Asking, Picking, Disagreement)
@@ -49,8 +50,8 @@ GUIDE = ("0", "find", "why", "how", "whatif", "evidence", "undo", "wrong", "plan
          "lang", "quit")  # fmt: skip
 
 
-def speak(replies: Sequence[Reply], choices: Sequence[Choice], words: Words, width: int) -> Page:
-    """Replies as a page, with the numbered choices below a question."""
+def speak(replies: Sequence[Reply], choices: Sequence[Choice], words: Words, width: int, *, hints: bool = True) -> Page:
+    """Replies as a page, with the numbered choices below a question; `hints`: with a line on what else can be asked."""
     page = Page(width)
     for reply in replies:
         page.blank()
@@ -58,7 +59,7 @@ def speak(replies: Sequence[Reply], choices: Sequence[Choice], words: Words, wid
     if replies and isinstance(replies[-1], ASKING):
         for choice in choices:
             page.text(choice_text(choice, words), INDENT, label=choice.key, label_width=2)
-        if isinstance(replies[-1], Asking) and replies[-1].number == 1 and not replies[-1].again:
+        if hints and isinstance(replies[-1], Asking) and replies[-1].number == 1 and not replies[-1].again:
             page.blank()
             page.text(words("talk.first-hint"), INDENT, "dim")
     return page
@@ -169,7 +170,7 @@ def _evidence(page: Page, evidence: Sequence[Evidence], words: Words) -> None:
 
 def _rows(page: Page, rows: Sequence[tuple[str, str, str]]) -> None:
     """(label, text, place) in aligned columns."""
-    room = int(page.width * PLACE_SHARE)
+    room = int(page.width * (PLACE_SHARE if page.width >= NARROW else NARROW_SHARE))
     width = min(max([display_width(place) for _, _, place in rows], default=0), room)
     labels = max([display_width(label) for label, _, _ in rows], default=1)
     for label, text, place in rows:
@@ -197,10 +198,12 @@ def _how_to(page: Page, step: Step, words: Words, *, code: bool) -> None:
     names = short_names(edit.location.file for edit in step.edits)
     for edit in step.edits:
         place = f"{names[edit.location.file]}:{edit.location.line}"
+        if page.width < NARROW:
+            page.text(place, INDENT + 2, "cyan")
         lines = [("-", line) for line in edit.removed] + [("+", line) for line in edit.added]
         for number, (sign, line) in enumerate(lines):
             page.change(sign, printable(line), INDENT + 2, place if not number else "", display_width(place))
-    if code and step.snippet:
+    if code and step.snippet and not step.edits:
         page.text(words("talk.snippet", framework=words.framework(step.snippet_framework)), INDENT, "dim")
         page.code(step.snippet, INDENT + 2)
 
@@ -415,17 +418,20 @@ def plan_step(number: int, step: Step, words: Words, width: int) -> Page:
 
 def _plan_step(page: Page, number: int, step: Step, words: Words) -> None:
     kinds = {kind: words(f"kind.{kind}") for kind in ("fix", "experiment")}
-    kind_width = max(map(display_width, kinds.values()))
+    wide = page.width >= NARROW
+    kind_width = max(map(display_width, kinds.values())) if wide else -2
     first, second = display_width(words("report.success")), display_width(words("report.minutes"))
     success = percent(step.success) if step.kind == "fix" else ""
     page.row(
         words.remedy(step.id),
         f"{success.rjust(first)}  {minutes_text(step.minutes).rjust(second)}",
         indent=INDENT,
-        label=f"{number}  {kinds[step.kind]}",
+        label=f"{number}  {kinds[step.kind]}" if wide else str(number),
         label_width=3 + kind_width,
         right_width=first + second + 2,
     )
+    if step.kind == "experiment" and not wide:
+        page.text(kinds["experiment"], INDENT + 3, "dim")
     _remarks(page, step, words, INDENT + 5 + kind_width)
 
 
