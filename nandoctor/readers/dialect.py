@@ -51,6 +51,8 @@ _PLACE = ("step", "steps", "epoch", "epochs", "iter", "iters")
 _SPECIAL = frozenset(
     (*_PLACE, "name", "value", "weight", "mean", "pairs", "layer", "blob", "phase", "top", "shape", "rest", "key")
 )
+_BARE = re.compile(r"[a-z0-9_ /]+")  # a name that is no regular expression
+MAX_NAMES = 10_000  # printed names whose role is remembered
 _C_RUNTIME = re.compile(r"([-+]?)\d*\.?\d*#(QNAN|SNAN|IND|INF)")
 
 
@@ -100,7 +102,9 @@ class PairMatch(NamedTuple):
 def _pairs(regex: str) -> PairMatch:
     pattern = compiled(regex)
     groups = pattern.groupindex
-    return PairMatch(pattern.findall, pattern.finditer, groups, groups["name"] - 1, groups["value"] - 1, groups.get("mean", 0) - 1)
+    return PairMatch(
+        pattern.findall, pattern.finditer, groups, groups["name"] - 1, groups["value"] - 1, groups.get("mean", 0) - 1
+    )
 
 
 class Line:
@@ -119,6 +123,7 @@ class Line:
         "mean",
         "name",
         "needs",
+        "needs_any",
         "pair_group",
         "pairs",
         "pattern",
@@ -135,6 +140,7 @@ class Line:
         self.dialect = dialect
         self.pattern = pattern
         self.needs = pattern.needs
+        self.needs_any = pattern.needs_any
         self.compiled = False
         self.hits = 0
         self.search: Callable[[str], re.Match[str] | None] = self._first_search
@@ -168,9 +174,10 @@ class Line:
 class Event:
     """An event pattern of a dialect, compiled at first use."""
 
-    __slots__ = ("dialect", "is_border", "needs", "pattern", "search")
+    __slots__ = ("dialect", "is_border", "needs", "needs_any", "pattern", "search")
 
     def __init__(self, dialect: Dialect, pattern: EventPattern) -> None:
+        self.needs_any = pattern.needs_any
         self.is_border = pattern.starts_run or pattern.resumes or bool(pattern.ends)
         self.dialect = dialect
         self.pattern = pattern
@@ -203,25 +210,37 @@ class Block:
 
 
 class RoleTable:
-    """The common table of printed names. A name's last words decide; prefixes of validation sets are told apart."""
+    """The common table of printed names: the first row that matches the whole name wins."""
 
     def __init__(self, quantities: Iterable[Quantity]) -> None:
-        self._rows = tuple((q.role, q.names) for q in quantities)
-        self._regexes: list[tuple[str, re.Pattern[str]]] | None = None
+        self._rows: list[tuple[str, re.Pattern[str] | frozenset[str] | tuple[str, ...]]] = [
+            (q.role, frozenset(q.names) if all(_BARE.fullmatch(name) for name in q.names) else q.names)
+            for q in quantities
+        ]
         self._known: dict[str, str] = {}
 
     def role(self, name: str) -> str:
         """The role of a printed name; `other` if the table does not know it."""
         role = self._known.get(name)
         if role is None:
-            if self._regexes is None:
-                self._regexes = [
-                    (role, re.compile("|".join(f"(?:{n})" for n in names), re.IGNORECASE)) for role, names in self._rows
-                ]
-            role = next((role for role, regex in self._regexes if regex.fullmatch(name)), "other")
-            if len(self._known) < 10_000:
+            role = self._look_up(name)
+            if len(self._known) < MAX_NAMES:
                 self._known[name] = role
         return role
+
+    def _look_up(self, name: str) -> str:
+        lowered = name.lower()
+        for i, (role, names) in enumerate(self._rows):
+            if isinstance(names, frozenset):
+                if lowered in names:
+                    return role
+                continue
+            if isinstance(names, tuple):
+                names = re.compile("|".join(f"(?:{n})" for n in names), re.IGNORECASE)  # noqa: PLW2901
+                self._rows[i] = role, names
+            if names.fullmatch(name):
+                return role
+        return "other"
 
 
 VALIDATION: dict[str, Role] = {
@@ -244,9 +263,19 @@ class Lexicon:
         self.blocks = [Block(p) for d in dialects for p in d.blocks]
         self.hints = [(hint, d) for d in dialects for hint in d.hints]
 
-    def line_candidates(self, line: str, hits: dict[str, int]) -> Iterable[Line]:
-        """The patterns whose literal the line holds: those of the dialects that recognised most so far go first."""
-        found = [p for p in self.lines if p.needs in line]
+    def event_candidates(self, line: str) -> list[Event]:
+        """The events whose literals the line holds."""
+        lowered = line.lower()
+        return [
+            e for e in self.events if e.needs in line and (not e.needs_any or any(n in lowered for n in e.needs_any))
+        ]
+
+    def line_candidates(self, line: str, hits: dict[str, int]) -> list[Line]:
+        """The patterns whose literals the line holds: those of the dialects that recognised most so far go first."""
+        lowered = line.lower()
+        found = [
+            p for p in self.lines if p.needs in line and (not p.needs_any or any(n in lowered for n in p.needs_any))
+        ]
         if len(found) > 1 and hits:
             found.sort(key=lambda p: (p.dialect.generic, -min(hits.get(p.dialect.id, 0), 1_000_000)))
         return found

@@ -11,6 +11,7 @@ import os
 import re
 import string
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,14 +23,14 @@ from nandoctor.readers.facts import Embedded, Run
 from nandoctor.readers.lines import aligned, overprinted, text_of, without_marks
 from nandoctor.readers.runstate import LOSSES, RunState
 from nandoctor.readers.shape import shape_of
-from nandoctor.readers.sweep import MAX_SHAPES, sweep
+from nandoctor.readers.sweep import MAX_SHAPES, Sweep
 from nandoctor.source import printable
 
 Progress = Callable[[int, int], None]
 MAX_KEYS = 50_000  # kinds of lines remembered
 MAX_DUMP = 200_000  # lines of a dump of solver or net
 MARKDOWN_WITHIN = 1 << 18  # bytes: copies from forums are short, and the search for their marks is not free
-_MARKDOWN = (b"= **", b": **", b"\\*", b"\n> ")
+_MARKDOWN = re.compile(rb"[=:] \*\*[-+\dniNI]|\(\\\*|\n> ")
 TRIES = 3  # lines of one kind held against all patterns before the kind is given up
 STRETCH = 12  # lines; shorter stretches are read line by line
 
@@ -83,6 +84,14 @@ def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
     return reader.finish()
 
 
+class _Chunk(NamedTuple):
+    """Keys and lines of a piece of the file; `base` is the number of the line before."""
+
+    keys: list[bytes]
+    lines: list[bytes]
+    base: int
+
+
 class Kind:
     """What is known of lines with one key. `border`: they open or close something and are read in order."""
 
@@ -130,6 +139,7 @@ class LogReader:
             for key, raw in zip(keys, lines):
                 self._marked(key, raw)
             return
+        here = _Chunk(keys, lines, base)
         start = 0  # of the stretch of lines of known shapes
         stretch: dict[bytes, list[int]] = {}
         get = stretch.get
@@ -142,19 +152,20 @@ class LogReader:
             elif self._block is None and self._swept(key):
                 stretch[key] = [i]
             else:
-                self._stretch(stretch, keys, lines, start, i, base)
+                self._stretch(stretch, here, start, i)
                 self.line = base + i
                 self._line(key, lines[i])
                 start = i + 1
                 stretch.clear()
-        self._stretch(stretch, keys, lines, start, len(lines), base)
+        self._stretch(stretch, here, start, len(lines))
         self.line = base + len(lines)
 
     def _has_markdown(self, chunk: bytes) -> bool:
         """Whether the text is a copy with markdown; decided near the beginning."""
         if self._looked < MARKDOWN_WITHIN:
             self._looked += len(chunk)
-            self._markdown = self._markdown or any(mark in chunk for mark in _MARKDOWN)
+            marked = b"**" in chunk or b"(\\*" in chunk or b"\n> " in chunk
+            self._markdown = self._markdown or (marked and _MARKDOWN.search(chunk) is not None)
         return self._markdown
 
     def _swept(self, key: bytes) -> bool:
@@ -164,42 +175,35 @@ class LogReader:
             return True
         return key in self.run.shapes and not (isinstance(kind, Kind) and kind.border)
 
-    def _stretch(
-        self,
-        stretch: dict[bytes, list[int]],
-        keys: Sequence[bytes],
-        lines: Sequence[bytes],
-        start: int,
-        end: int,
-        base: int,
-    ) -> None:
-        """Reads the lines from `start` to `end`, all of known kinds."""
-        if not stretch:
-            self._blanks(lines, start, end, base)
-            return
-        if end - start >= STRETCH:
+    def _stretch(self, stretch: dict[bytes, list[int]], here: _Chunk, start: int, end: int) -> None:
+        """Reads the lines from `start` to `end`, all of known kinds or blank."""
+        if end - start >= STRETCH and stretch and not self._needs_order(stretch):
             known = {key: indexes for key, indexes in stretch.items() if self._kinds.get(key) is not None}
-            counts = sweep(self.run, known, lines, base)
-            if counts is not None:
-                for name, count in counts.items():
+            sweep = Sweep(self.run, here.lines, here.base)
+            if sweep.read(known):
+                for name, count in sweep.counts.items():
                     self.dialects[name] = self.dialects.get(name, 0) + count
                     self.filled += count
                 ignored = sum(len(indexes) for key, indexes in stretch.items() if key not in known)
                 self.filled += ignored
                 self.unrecognised += ignored
-                self._events_of(known, lines, base)
-                self._blanks(lines, start, end, base)
-                return
-            for key in known:
-                self._tire(key)
-        for i in range(start, end):
-            self.line = base + i
-            self._line(keys[i], lines[i])
+                self._events_of(known, sweep)
+                stretch = {}
+            else:
+                for key in known:
+                    self._tire(key)
+        if stretch:
+            for i in range(start, end):
+                self.line = here.base + i
+                self._line(here.keys[i], here.lines[i])
+        elif end > start and not here.lines[end - 1].strip():
+            self.run.cleared = here.base + end
 
-    def _blanks(self, lines: Sequence[bytes], start: int, end: int, base: int) -> None:
-        """A line of blanks at the end of a stretch: a bar was wiped."""
-        if end > start and not lines[end - 1].strip():
-            self.run.cleared = base + end
+    def _needs_order(self, stretch: dict[bytes, list[int]]) -> bool:
+        """Events among lines whose place is told by epochs: only reading in order tells an event's step."""
+        return self.run.place.step is None and any(
+            kind is not None and kind.events for kind in map(self._kinds.get, stretch)
+        )
 
     def _tire(self, key: bytes) -> None:
         """A sweep failed: kinds whose lines keep changing shape are read line by line."""
@@ -209,17 +213,21 @@ class LogReader:
             if kind.unswept > MAX_SHAPES:
                 self.run.shapes.pop(key, None)
 
-    def _events_of(self, known: dict[bytes, list[int]], lines: Sequence[bytes], base: int) -> None:
+    def _events_of(self, known: dict[bytes, list[int]], sweep: Sweep) -> None:
         """Events on lines that were swept."""
+        last = self.run.place.step
         for key, indexes in known.items():
             kind = self._kinds[key]
             if kind is None or not kind.events:
                 continue
             for i in indexes:
-                text = text_of(lines[i])
+                line = sweep.base + i + 1
+                text = text_of(sweep.lines[i])
                 for event in kind.events:
                     if (match := event.search(text)) is not None:
-                        self._happened(event, match, text, base + i + 1)
+                        self.run.place.step = sweep.step_at(line)
+                        self._happened(event, match, text, line)
+        self.run.place.step = last
 
     def _marked(self, key: bytes, raw: bytes) -> None:
         """A line of a chunk with colours, backspaces or markdown."""
@@ -320,14 +328,13 @@ class LogReader:
         self._unknown(key, text, kind)
 
     def _learn_events(self, kind: Kind, text: str) -> None:
-        for event in self.lexicon.events:
-            if event.needs in text:
-                match = event.search(text)
-                if match is not None or event.pattern.by_digits:
-                    kind.events.append(event)
-                    kind.border = kind.border or event.is_border
-                if match is not None:
-                    self._happened(event, match, text, self.line)
+        for event in self.lexicon.event_candidates(text):
+            match = event.search(text)
+            if match is not None or event.pattern.by_digits:
+                kind.events.append(event)
+                kind.border = kind.border or event.is_border
+            if match is not None:
+                self._happened(event, match, text, self.line)
 
     def _unknown(self, key: bytes, text: str, kind: Kind) -> None:
         for hint, dialect in self.lexicon.hints:

@@ -55,7 +55,6 @@ class RunState:
         self.cleared = 0  # number of the last line of blanks only: a bar was wiped
         self.waiting: list[Gathered] = []  # whose last reading gets its step from the next line that carries one
         self.layers_waiting: list[tuple[int, str, str, str, float]] = []
-        self.swept_told: list[tuple[int, float]] = []  # (line, step) of the last sweep's carrying lines
         self._layer_name = ""
         self._tops: list[str] = []
         self._columns: list[str] = []
@@ -194,7 +193,9 @@ class RunState:
 
     # --- where the line stands
 
-    def _stands(self, pattern: Line, match: re.Match[str], places: Sequence[tuple[str, str]]) -> tuple[float | None, str]:
+    def _stands(
+        self, pattern: Line, match: re.Match[str], places: Sequence[tuple[str, str]]
+    ) -> tuple[float | None, str]:
         """Step and unit of a line: its own, one among its pairs, or carried from above."""
         place = self.place
         step, unit = self._own_place(pattern, match) if pattern.has_place else self.carried()

@@ -10,29 +10,44 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from nandoctor.readers.collect import Gathered
 
 if TYPE_CHECKING:
     from nandoctor.readers.dialect import Line
-    from nandoctor.readers.runstate import RunState, Target
+    from nandoctor.readers.runstate import RunState
 
 MAX_LENGTH = 2_000  # characters of a line that is given a shape
+MIN_LEAD = 4  # characters in front of the first number that are worth a search
 _PIECE = re.compile(
     r"(?P<number>[-+]?\d[\d.]*(?:[eE][-+]?\d+)?)|(?P<space>[ \t]+)|(?P<drawn>[^\x00-\x7f][^\x00-\x7f ]*|[#=>]{2,})"
     r"|(?P<other>.)",
     re.DOTALL,
 )
 _VARIES = re.compile(r"[\d#=>]|[^\x00-\x7f]")
-MIN_LEAD = 4  # characters
-_NUMBER = rb"[ \t]*+[-+]?[\d.]++"
+_NUMBER = rb"[-+\d.]++"
 _EXPONENT = rb"(?:[eE][-+]?\d++)?"
+_PADDING = rb"[ \t]*+"  # numbers are padded; words are not
+
+
+class Span(NamedTuple):
+    """A part of the line that varies and is read. `what`: `column`, `value`, `name`, `text`, or a place."""
+
+    start: int
+    end: int
+    what: str
+    target: Gathered | None = None
 
 
 class Shape:
     """A regex that reads one line each and what its groups are.
 
-    `columns`: (group, where its numbers go). `name`: group of a printed name that varies, its number in `value`.
-    `step`, `epoch`, `iter`, `iters`, `steps`: groups, -1 if there is none. `texts`: groups of a layer's phase, name, blob.
+    Attributes:
+        columns: (group, series its number goes to).
+        name: group of a printed name that varies; its number is in group `value`.
+        step, steps, epoch, iter, iters: groups, -1 if there is none.
+        texts: groups of a layer's phase, name and blob.
     """
 
     __slots__ = (
@@ -50,14 +65,17 @@ class Shape:
         "value",
     )
 
-    def __init__(self, pattern: Line, regex: bytes) -> None:
+    def __init__(self, pattern: Line, regex: bytes, spans: list[Span]) -> None:
         self.pattern = pattern
         made = re.compile(regex)
         self.findall: Callable[[bytes], list[tuple[bytes, ...]]] = made.findall
         self.search: Callable[[bytes], re.Match[bytes] | None] = made.search
-        self.columns: tuple[tuple[int, object], ...] = ()
-        self.name = self.value = self.step = self.steps = self.epoch = self.iter = self.iters = -1
-        self.texts: tuple[int, ...] = ()
+        self.columns = tuple((i, span.target) for i, span in enumerate(spans) if span.target is not None)
+        self.texts = tuple(i for i, span in enumerate(spans) if span.what == "text")
+        group = {span.what: i for i, span in enumerate(spans)}
+        self.name, self.value = group.get("name", -1), group.get("value", -1)
+        self.step, self.steps = group.get("step", -1), group.get("steps", -1)
+        self.epoch, self.iter, self.iters = (group.get(what, -1) for what in ("epoch", "iter", "iters"))
 
 
 def shape_of(pattern: Line, text: str, run: RunState) -> Shape | None:
@@ -67,115 +85,100 @@ def shape_of(pattern: Line, text: str, run: RunState) -> Shape | None:
     match = pattern.search(text)
     if match is None:
         return None
-    spans: list[tuple[int, int, str, object]] = []
-    literal: list[tuple[int, int]] = []  # names, whose digits tell them apart
-    for group, what in (
-        (pattern.step, "step"),
-        (pattern.steps, "steps"),
-        (pattern.epoch, "epoch"),
-        (pattern.iter, "iter"),
-        (pattern.iters, "iters"),
-    ):
-        if group and match[group] is not None:
-            spans.append((*match.span(group), what, None))
+    places = {g: getattr(pattern, g) for g in ("step", "steps", "epoch", "iter", "iters")}
+    spans = [Span(*match.span(i), what) for what, i in places.items() if i and match[i] is not None]
+    names: list[tuple[int, int]] = []  # whose digits tell them apart
     if pattern.pattern.records == "layer":
-        spans += [(*match.span(name), "text", name) for name in ("phase", "layer", "blob")]
-        spans.append((*match.span("value"), "value", None))
+        spans += [Span(*match.span(name), "text") for name in ("phase", "layer", "blob")]
+        spans.append(Span(*match.span("value"), "value"))
     else:
         if pattern.name:
-            spans.append((*match.span(pattern.name), "name", None))
-            spans.append((*match.span(pattern.value), "value", None))
+            spans += [Span(*match.span(pattern.name), "name"), Span(*match.span(pattern.value), "value")]
         for group, name in pattern.quantities:
-            if match[group] is not None:
-                spans.append((*match.span(group), "column", run.target(pattern, name)))
-        if pattern.pairs is not None and not _pairs(pattern, match, text, run, spans, literal):
-            return None
-    return _build(pattern, text, spans, literal)
+            target = run.target(pattern, name)
+            if match[group] is not None and isinstance(target, Gathered):
+                spans.append(Span(*match.span(group), "column", target))
+        if pattern.pairs is not None:
+            start, end = match.span(pattern.pair_group) if pattern.pair_group else (match.end(), len(text))
+            found = _pairs(pattern, text[start:end], start, run)
+            if found is None:
+                return None
+            spans += found[0]
+            names = found[1]
+    return _build(pattern, text, sorted(spans, key=lambda span: span.start), names)
 
 
-def _pairs(
-    pattern: Line,
-    match: re.Match[str],
-    text: str,
-    run: RunState,
-    spans: list[tuple[int, int, str, object]],
-    literal: list[tuple[int, int]],
-) -> bool:
-    """Adds the spans of the `name value` pairs; False if the line's place is told in a way that is not swept."""
+def _pairs(pattern: Line, part: str, offset: int, run: RunState) -> tuple[list[Span], list[tuple[int, int]]] | None:
+    """Spans of the `name value` pairs and of their names; None if the line's place is told in a way not swept."""
     assert pattern.pairs is not None
-    start, end = match.span(pattern.pair_group) if pattern.pair_group else (match.end(), len(text))
     places = set()
-    for pair in pattern.pairs.finditer(text[start:end]):
-        target: Target = run.target(pattern, pair["name"])
+    spans: list[Span] = []
+    names: list[tuple[int, int]] = []
+    for pair in pattern.pairs.finditer(part):
+        target = run.target(pattern, pair["name"])
         if target is None:
             continue
         low, high = pair.span("value")
-        literal.append((pair.start("name") + start, pair.end("name") + start))
+        names.append((pair.start("name") + offset, pair.end("name") + offset))
         if isinstance(target, str):
             places.add(target)
             if target == "step" and not pattern.step:
-                spans.append((low + start, high + start, "step", None))
+                spans.append(Span(low + offset, high + offset, "step"))
             continue
-        spans.append((low + start, high + start, "column", target))
+        spans.append(Span(low + offset, high + offset, "column", target))
         if "mean" in pattern.pairs.groups and pair["mean"] is not None:
             low, high = pair.span("mean")
-            spans.append((low + start, high + start, "column", run.mean(pattern, target)))
-    if "step" in places or pattern.has_place or not places:
-        return True
-    return places == {"progress"} and run.place.step is not None
+            spans.append(Span(low + offset, high + offset, "column", run.mean(pattern, target)))
+    if not places or "step" in places or pattern.has_place:
+        return spans, names
+    return (spans, names) if places == {"progress"} and run.place.step is not None else None
 
 
-def _build(
-    pattern: Line, text: str, spans: list[tuple[int, int, str, object]], literal: list[tuple[int, int]]
-) -> Shape | None:
-    spans = sorted((span for span in spans if span[2] != "column" or span[3] is not None), key=lambda span: span[0])
-    if any(start >= end for start, end, _, _ in spans) or any(a[1] > b[0] for a, b in pairwise(spans)):
+def _build(pattern: Line, text: str, spans: list[Span], names: list[tuple[int, int]]) -> Shape | None:
+    if any(span.start >= span.end for span in spans) or any(a.end > b.start for a, b in pairwise(spans)):
         return None
-    regex = [_lead(text, spans[0][0], literal) if spans else b"(?m)^" + _general(text, 0, len(text), literal) + b"$"]
-    at = spans[0][0] if spans else len(text)
-    for start, end, what, _ in spans:
-        regex.append(_general(text, at, start, literal))
-        if what in ("text", "name"):
-            regex.append(b"(" + _general(text, start, end, []) + b")")
+    regex = [_lead(text, spans[0], names) if spans else b"(?m)^" + _general(text, 0, len(text), names) + b"$"]
+    at = spans[0].start if spans else len(text)
+    for span in spans:
+        regex.append(_general(text, at, span.start, names))
+        if span.what in ("text", "name"):
+            regex.append(b"(" + _general(text, span.start, span.end, []) + b")")
         else:
-            regex.append(_captured(text[start:end]))
-        at = end
+            regex.append(_captured(text[span.start : span.end]))
+        at = span.end
     regex.append(b"()()")  # so that findall gives tuples
-    groups = [(what, payload) for _, _, what, payload in spans]
     try:
-        shape = Shape(pattern, b"".join(regex))
+        shape = Shape(pattern, b"".join(regex), spans)
     except (re.error, OverflowError, RecursionError):
         return None
-    shape.columns = tuple((i, payload) for i, (what, payload) in enumerate(groups) if what == "column")
-    shape.texts = tuple(i for i, (what, _) in enumerate(groups) if what == "text")
-    for i, (what, _) in enumerate(groups):
-        if what in ("step", "steps", "epoch", "iter", "iters", "name", "value"):
-            setattr(shape, what, i)
     found = shape.findall(text.encode("utf-8", "replace"))
-    read = [text[start:end].encode("utf-8", "replace") for start, end, _, _ in spans]
+    read = [text[span.start : span.end].encode("utf-8", "replace") for span in spans]
     return shape if len(found) == 1 and list(found[0][: len(spans)]) == read else None
 
 
-def _lead(text: str, end: int, literal: list[tuple[int, int]]) -> bytes:
+def _lead(text: str, first: Span, names: list[tuple[int, int]]) -> bytes:
     """What stands in front of the first group: its last words, which a search finds fast, or else the whole start."""
+    end = first.start
     start = max((piece.end() for piece in _VARIES.finditer(text, 0, end)), default=0)
-    words = text[start:end]
-    if len(words.strip()) >= MIN_LEAD and not any(low < start < high for low, high in literal):
-        bare = words.rstrip(" \t")
-        return re.escape(bare.lstrip(" \t").encode("utf-8", "replace")) + (rb"[ \t]*+" if bare != words else b"")
-    return b"(?m)^" + _general(text, 0, end, literal)
+    words = text[start:end].strip(" \t")
+    enough = 1 if first.what in ("text", "name") else MIN_LEAD
+    if len(words) >= enough and not any(low < start < high for low, high in names):
+        return re.escape(words.encode("utf-8", "replace")) + _PADDING
+    return b"(?m)^" + _general(text, 0, end, names)
 
 
-def _general(text: str, start: int, end: int, literal: list[tuple[int, int]]) -> bytes:
-    """Letters and signs as they are; any number for a number, any drawing for a drawing."""
+def _general(text: str, start: int, end: int, names: list[tuple[int, int]]) -> bytes:
+    """Letters and signs as they are; any number for a number, any drawing for a drawing; names to the letter."""
     out = []
     at = start
-    for low, high in [*((a, b) for a, b in literal if start <= a and b <= end), (end, end)]:
+    for low, high in [*((a, b) for a, b in names if start <= a and b <= end), (end, end)]:
         for piece in _PIECE.finditer(text[at:low]):
             if piece["number"]:
-                out.append(_NUMBER + (_EXPONENT if "e" in piece[0].lower() else b""))
+                out.append(_PADDING + _NUMBER + (_EXPONENT if "e" in piece[0].lower() else b""))
             elif piece["space"]:
-                out.append(rb"[ \t]*+")
+                near = text[at + piece.end() : at + piece.end() + 2].lstrip("+-.")[:1]
+                padded = near.isdigit() or len(piece[0]) > 1 or at + piece.end() >= low
+                out.append(_PADDING if padded else re.escape(piece[0].encode()))
             elif piece["drawn"]:
                 out.append(rb"[\x80-\xff#=>. ]*+")
             else:
@@ -188,7 +191,7 @@ def _general(text: str, start: int, end: int, literal: list[tuple[int, int]]) ->
 def _captured(text: str) -> bytes:
     """A group for one number: finite ones by their digits, the others by their letters (they are in the key)."""
     if re.fullmatch(r"[-+]?[\d.]+(?:[eE][-+]?\d+)?", text):
-        return rb"[ \t]*+([-+]?[\d.]++" + (_EXPONENT if "e" in text.lower() else b"") + b")"
+        return _PADDING + b"(" + _NUMBER + (_EXPONENT if "e" in text.lower() else b"") + b")"
     if re.fullmatch(r"[-+]?[A-Za-z]+", text):
-        return rb"[ \t]*+([-+]?" + re.escape(text.lstrip("+-").encode()) + b")"
+        return _PADDING + rb"([-+]?" + re.escape(text.lstrip("+-").encode()) + b")"
     return b"(" + _general(text, 0, len(text), []) + b")"

@@ -189,7 +189,9 @@ def weight_shape(layer: Layer, bottom: Shape) -> Shape:
         return None
     if layer.type in (*CONVOLUTION_TYPES, "Deconvolution"):
         axis = layer.whole("convolution_param.axis", 1)
-        channels = bottom[axis] if -len(bottom) <= axis < len(bottom) else None
+        if not -len(bottom) <= axis < len(bottom):
+            return None
+        channels = bottom[axis]
         outputs = layer.whole("convolution_param.num_output")
         group = max(1, layer.whole("convolution_param.group", 1))
         kernels = [window.kernel for window in convolution_windows(layer, len(bottom) - 1 - axis % len(bottom))]
