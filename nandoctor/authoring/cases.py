@@ -191,25 +191,29 @@ class Simulation:
         return OwnersResult(cause, count, first / count, among / count, among / count >= RECOGNISED, tuple(others))
 
     def typical(self, cause: str) -> dict[str, str]:
-        """The most typical state of each observation that the cause mentions: frequent with it and rare without,
-        the largest p log(p / background).
+        """The most typical state of each observation that the cause mentions, the most telling observation first:
+        frequent with the cause and rare without it, the largest p log(p / background).
         """
         index = self.tables.causes.index(cause)
-        found = {}
+        found = []
         for name in dict.fromkeys(link.observation for link in self.kb.causes[cause].shows):
             row, background = self.tables.rows[name][index], self.tables.rows[name][-1]
-            weight = [p * math.log(p / b) for p, b in zip(row, background)]
-            found[name] = self.tables.states[name][weight.index(max(weight))]
-        return found
+            weights = [p * math.log(p / b) for p, b in zip(row, background)]
+            found.append((-max(weights), name, self.tables.states[name][weights.index(max(weights))]))
+        return {name: state for _, name, state in sorted(found)}
 
     def draw(self, cause: str, generator: random.Random) -> list[Evidence]:
-        """What one owner knows of the typical states: each with the chance that owners can tell it."""
+        """What one owner knows of the typical states: the most telling one (the program would ask for it), each other
+        one with the chance that owners can tell it.
+        """
         shown = self.typical(cause)
-        return [
-            Evidence(name, state, "answer", trust=ANSWER_TRUST)
-            for name, state in shown.items()
-            if generator.random() < self.kb.observations[name].answerable and applies(self.kb.observations[name], shown)
-        ]
+        found = []
+        for name, state in shown.items():
+            observation = self.kb.observations[name]
+            known = generator.random() < observation.answerable and applies(observation, shown)
+            if known or not found:
+                found.append(Evidence(name, state, "answer", trust=ANSWER_TRUST))
+        return found
 
 
 # --- for people
