@@ -99,6 +99,8 @@ def lr_size(view: View) -> Iterator[Evidence]:
     if view.start is not None:
         early = [r.value for r in series.finite() if r.value > 0 and r.line <= view.start[1].line]
         values = early or values[:1]
+    if any(item.observation == "schedule" and item.state == "grows" for item in lr_trend(view)):
+        values = values[:1]  # a schedule that grows makes the rate huge later on; what was chosen is the first value
     top = max(values)
     usual, large = USUAL.get(view.run.framework, USUAL_DEFAULT)
     if top <= usual / 1000:
