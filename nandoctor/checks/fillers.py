@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 from nandoctor.checks.look import Arg, Look, Match, could_not, shown
-from nandoctor.checks.material import BATCH_NORMS, FILLER_BLOCKS, PASSING, RECURRENT, Material
+from nandoctor.checks.material import BATCH_NORMS, FILLER_BLOCKS, RECURRENT, Material
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Layer
 from nandoctor.readers.shapes import fan_in, fan_out
@@ -25,7 +25,8 @@ LARGE_BIAS = 10.0
 # Nets this deep without a single filler are started from published weights (VGG-16, ResNet, FCN by net surgery).
 GIVEN_WEIGHTS_DEPTH = 8
 START_UNKNOWN = 0.75
-_SATURATING = frozenset({"Sigmoid", "TanH", "Softmax"})
+RECTIFIED_MEAN = 1 / math.sqrt(math.pi)  # mean over root mean square of max(0, x), x Gaussian
+_TAMING = frozenset({"Sigmoid", "TanH", "Softmax", "MVN"}) | BATCH_NORMS
 
 
 class Filler(NamedTuple):
@@ -54,8 +55,8 @@ def weight_fillers(material: Material, check: Check) -> Look | None:
     at = tuple(layer.where(f"{block(layer)}.weight_filler") for layer in layers)
     # Fillers may stand in a net that is finetuned all the same; only a log tells.
     trust = 0.0 if material.start else START_UNKNOWN
-    if kind == "zero" and len(layers) > 1 and [m.layer for m in matches] == [layers[-1]]:
-        return Look((), at, trust=trust)  # a scoring layer may begin at zero: its gradient does not vanish (FCN)
+    if kind == "zero":
+        matches = [m for m in matches if m.layer is not None and _dead(material, m.layer, [n.layer for n in matches])]
     return Look(tuple(matches), at, trust=trust)
 
 
@@ -146,6 +147,13 @@ def filler_of(layer: Layer, path: str, inputs: float | None, outputs: float | No
 
 def inputs_of(material: Material, layer: Layer) -> tuple[float, bool]:
     """Fan-in of the weights, and whether it is exact; else a lower bound: kernel area times known channels."""
+    known = material.fans.get(id(layer))
+    if known is None:
+        known = material.fans[id(layer)] = _inputs_of(material, layer)
+    return known
+
+
+def _inputs_of(material: Material, layer: Layer) -> tuple[float, bool]:
     shapes = material.shapes
     exact = fan_in(layer, shapes.bottom(layer)) if shapes else None
     if layer.type == "Deconvolution":
@@ -174,14 +182,14 @@ def gain(material: Material, layer: Layer) -> tuple[float, float, bool]:
     """What the layer multiplies the root mean square of its input by; its fan-in; whether that is exact.
 
     Zero-mean weights add up like a random walk, sqrt(fan_in) * rms. A mean that is not zero adds up straight on the
-    common part of the inputs, which after a ReLU is about 0.8 of their root mean square.
+    mean of the inputs, which is 0.56 of their root mean square for a Gaussian behind a ReLU.
     """
     fan, exact = inputs_of(material, layer)
     filler = filler_of(layer, f"{block(layer)}.weight_filler", fan, outputs_of(material, layer))
     if math.isnan(filler.rms):
         return 1.0, fan, False
     spread = math.sqrt(max(filler.rms**2 - filler.mean**2, 0.0))
-    return math.hypot(math.sqrt(fan) * spread, 0.8 * fan * filler.mean), fan, exact
+    return math.hypot(math.sqrt(fan) * spread, RECTIFIED_MEAN * fan * filler.mean), fan, exact
 
 
 def _channels(material: Material, layer: Layer) -> int:
@@ -203,8 +211,7 @@ def _channels(material: Material, layer: Layer) -> int:
 
 def _match(material: Material, layer: Layer, kind: str) -> Match | None:
     path = f"{block(layer)}.weight_filler"
-    fan = inputs_of(material, layer)[0]
-    filler = filler_of(layer, path, fan, outputs_of(material, layer))
+    filler = filler_of(layer, path, None, None)  # the fans matter only for xavier and msra, which none of these is
     args: dict[str, Arg] = {"path": path, "block": block(layer), "kind": shown(filler.kind)}
     match kind:
         case "zero" if filler.rms == 0:
@@ -220,7 +227,7 @@ def _match(material: Material, layer: Layer, kind: str) -> Match | None:
         case "constant" if (
             filler.kind == "constant" and filler.rms > 0 and layer.whole(f"{block(layer)}.num_output") > 1
         ):
-            state = "large" if filler.rms * fan > LARGE_GAIN else ""
+            state = "large" if filler.rms * inputs_of(material, layer)[0] > LARGE_GAIN else ""
             return Match(layer, (layer.where(f"{path}.value"),), args | {"value": shown(filler.mean)}, state=state)
         case "unknown" if filler.kind not in KNOWN_FILLERS:
             import difflib
@@ -239,7 +246,7 @@ def _large(material: Material, layer: Layer, filler: Filler, path: str, args: di
         layer.has(f"{path}.std") or layer.has(f"{path}.min") or layer.has(f"{path}.max") or layer.has(f"{path}.mean")
     ):
         return None
-    if {reader.type for reader in _next(material, layer)} & (_SATURATING | BATCH_NORMS):
+    if _tamed(material, layer):
         return None
     factor, fan, _ = gain(material, layer)
     if factor <= LARGE_GAIN:
@@ -249,14 +256,48 @@ def _large(material: Material, layer: Layer, filler: Filler, path: str, args: di
     return Match(layer, (layer.where(f"{path}.{where}"),), args | values)
 
 
-def _next(material: Material, layer: Layer) -> list[Layer]:
-    """The layers behind this one, through those that only pass values on."""
-    found: list[Layer] = []
-    queue = list(material.readers(layer))
-    while queue and len(found) < 50:
+def _dead(material: Material, layer: Layer, zero: list[Layer | None]) -> bool:
+    """Whether a layer that begins at zero stays there: its gradient is cut by a ReLU at 0 or by another zero layer.
+
+    A single scoring layer may begin at zero: its own gradient is not zero (FCN and logistic regression do it).
+    """
+    queue, seen = list(material.readers(layer)), set[int]()
+    while queue:
         reader = queue.pop()
-        if reader.type in PASSING:
-            queue += material.readers(reader)
-        else:
-            found.append(reader)
-    return found
+        if id(reader) in seen:
+            continue
+        seen.add(id(reader))
+        if reader.type in ("ReLU", "ReLU6") or any(reader is other for other in zero):
+            return True
+        queue += material.readers(reader)
+    above = material.makers(layer)
+    return any(maker is not None and _fed_by_zero(material, maker, zero) for maker in above)
+
+
+def _fed_by_zero(material: Material, layer: Layer, zero: list[Layer | None]) -> bool:
+    """Whether all that comes in is zero because a layer before begins at zero."""
+    steps = 0
+    at: Layer | None = layer
+    while at is not None and steps < 100:
+        if any(at is other for other in zero):
+            return True
+        if at.type in FILLER_BLOCKS:
+            return False
+        makers = material.makers(at)
+        at = makers[0] if makers else None
+        steps += 1
+    return False
+
+
+def _tamed(material: Material, layer: Layer) -> bool:
+    """Whether a saturating or normalising layer stands between this layer and every loss it feeds."""
+    queue, seen = list(material.readers(layer)), set[int]()
+    while queue:
+        reader = queue.pop()
+        if id(reader) in seen or reader.type in _TAMING:
+            continue
+        if any(reader.loss_weights):
+            return False
+        seen.add(id(reader))
+        queue += material.readers(reader)
+    return True

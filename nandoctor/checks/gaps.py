@@ -27,8 +27,9 @@ def _missing_files(kb: KnowledgeBase, material: Material) -> Iterator[CouldNotCh
         files = {
             check.on for check in kb.checks.values() if observation.id in (check.observation, *_also(check.params))
         }
-        if len(files) == 1 and lacking.get(next(iter(files)), False):
-            name = next(iter(files))
+        single = files - {"both"}
+        name = next(iter(single), "")
+        if len(single) == 1 and lacking.get(name, False):
             because, how = could_not(f"no-{name}", f"give-{name}")
             yield CouldNotCheck(observation.id, because, how)
 

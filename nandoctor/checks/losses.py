@@ -221,7 +221,7 @@ def own_named(material: Material, check: Check) -> Look | None:
     pattern = re.compile(str(check.params["named"]), re.IGNORECASE)
     matches = []
     for layer in material.layers:
-        if layer.type in STANDARD and layer.type != "Python":
+        if layer.type in KNOWN and layer.type != "Python" and (layer.type in STANDARD or not layer.is_loss):
             continue
         named = layer.text("python_param.layer") or layer.type
         if layer.bottoms and pattern.search(named):

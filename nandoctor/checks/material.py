@@ -36,6 +36,14 @@ ANNOUNCED_AT = {32: "2015", 47: "2015", 48: "2015", 44: "1.0", 45: "1.0"}
 READ_ONLY = frozenset({"Accuracy", "Silence", "ArgMax", "HDF5Output", "SegAccuracy", "DetectionEvaluate"})
 
 
+class Range(NamedTuple):
+    """Smallest and largest value of a blob; sure: made by the layers alone, not by the data."""
+
+    low: float
+    high: float
+    sure: bool
+
+
 class LossTop(NamedTuple):
     """A top that counts in the objective, and its weight."""
 
@@ -58,6 +66,10 @@ class Material:
         self.solver = solver
         self.run = run
         self.input_shapes = input_shapes or {}
+        # What the detectors' modules compute once for several checks, by layer id.
+        self.scales: dict[int, float] = {}
+        self.ranges: dict[int, Range] = {}
+        self.fans: dict[int, tuple[float, bool]] = {}
 
     # --- the graph of the training net
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nandoctor.checks.fillers import block
 from nandoctor.checks.look import Arg, Look, Match, could_not, shown
-from nandoctor.checks.material import BATCH_NORMS, PASSING, Material
+from nandoctor.checks.material import BATCH_NORMS, FILLER_BLOCKS, PASSING, Material
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Layer
 from nandoctor.source import Location
@@ -36,8 +36,8 @@ def global_stats(material: Material, check: Check) -> Look | None:
     """Fixed statistics in the training net. `params.start`: `scratch` (the log says so), `likely` (no log, but fillers:
     a net that is started from a file needs none), `file`.
     """
-    norms = [layer for layer in _norms(material) if layer.type in BATCH_NORMS]
-    if not norms:
+    norms = _norms(material)
+    if not norms or not material.trains:
         return None
     path = "batch_norm_param.use_global_stats"
     at = tuple(layer.where(path) for layer in norms)
@@ -145,7 +145,9 @@ def image_input(material: Material, check: Check) -> Look | None:
             continue
         if layer.type not in _IMAGES:
             unknown.append(layer)
-        elif not any(layer.has(f"transform_param.{name}") for name in ("scale", "mean_file", "mean_value")):
+        elif any(layer.has(f"transform_param.{name}") for name in ("scale", "mean_file", "mean_value")):
+            continue
+        elif _reset_behind(material, layer) == (check.params.get("batchnorm") is True):
             raw.append(Match(layer, (layer.where("transform_param"),), {"kind": layer.type}))
     at = tuple(layer.where("transform_param") for layer in sources)
     if raw or not unknown:
@@ -199,6 +201,12 @@ def _normalized_behind(material: Material, layer: Layer) -> bool:
     while data and all(reader.type in PASSING for reader in data):
         data = [inner for reader in data for inner in material.readers(reader) if not inner.is_loss]
     return bool(data) and all(_normalizes(reader) for reader in data)
+
+
+def _reset_behind(material: Material, layer: Layer) -> bool:
+    """Whether batch normalisation follows the first weights, so that the size of the input does not matter (SegNet)."""
+    first = [r for r in material.readers(layer) if r.type in FILLER_BLOCKS]
+    return bool(first) and all(any(r.type in BATCH_NORMS for r in material.readers(conv)) for conv in first)
 
 
 def _normalizes(reader: Layer) -> bool:

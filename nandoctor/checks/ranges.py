@@ -7,24 +7,15 @@ not sure where the data or an unknown layer do.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from nandoctor.checks.look import Arg, Look, Match, shown
-from nandoctor.checks.material import FILLER_BLOCKS, PASSING, Material
+from nandoctor.checks.material import FILLER_BLOCKS, PASSING, Material, Range
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Layer
 
 # exp of a C float overflows from here on; ln(FLT_MAX).
 EXP_LIMIT = 88.72
 _INF = math.inf
-
-
-class Range(NamedTuple):
-    """Smallest and largest value; sure: made by the layers alone."""
-
-    low: float
-    high: float
-    sure: bool
 
 
 ANYTHING = Range(-_INF, _INF, False)
@@ -73,8 +64,8 @@ def singular(material: Material, check: Check) -> Look | None:
 
 def blob_ranges(material: Material) -> dict[int, Range]:
     """The range of each layer's tops, by the id of the layer."""
-    ranges: dict[int, Range] = {}
-    for layer in material.layers:
+    ranges = material.ranges
+    for layer in material.layers if not ranges else ():
         makers = material.makers(layer)
         made = [ranges[id(maker)] if maker is not None else ANYTHING for maker in makers]
         ranges[id(layer)] = _range(material, layer, made)
@@ -102,8 +93,9 @@ def _log(material: Material, layer: Layer, inner: Range) -> dict[str, Arg] | Non
     if layer.type != "Log":
         return None
     argument = _linear(inner, layer.number("log_param.scale", 1.0), layer.number("log_param.shift"))
-    if argument.low > 0:
-        return None
+    guarded = not inner.sure and layer.number("log_param.shift") > 0
+    if argument.low > 0 or guarded:
+        return None  # the owner knows the data better than the net does
     return {"low": shown(argument.low), "field": "log_param.shift", "epsilon": "1e-06"}
 
 
@@ -111,7 +103,7 @@ def _root(material: Material, layer: Layer, inner: Range) -> dict[str, Arg] | No
     """power_layer.cpp computes the gradient as y / x for every power but 0, 1 and 2: 0/0 where x is 0."""
     if layer.type != "Power" or not learns(material, layer):
         return None
-    power = layer.number("power_param.power", 1.0)
+    power = _exponent(layer)
     argument = _power_argument(layer, inner)
     if power in (0.0, 1.0, 2.0) or power < 0 or not argument.low <= 0 <= argument.high:
         return None
@@ -123,7 +115,7 @@ def _root(material: Material, layer: Layer, inner: Range) -> dict[str, Arg] | No
 def _negative_root(material: Material, layer: Layer, inner: Range) -> dict[str, Arg] | None:
     if layer.type != "Power":
         return None
-    power = layer.number("power_param.power", 1.0)
+    power = _exponent(layer)
     argument = _power_argument(layer, inner)
     if power == int(power) or argument.low >= 0:
         return None
@@ -133,9 +125,10 @@ def _negative_root(material: Material, layer: Layer, inner: Range) -> dict[str, 
 def _division(material: Material, layer: Layer, inner: Range) -> dict[str, Arg] | None:
     if layer.type != "Power":
         return None
-    power = layer.number("power_param.power", 1.0)
+    power = _exponent(layer)
     argument = _power_argument(layer, inner)
-    if power >= 0 or not argument.low <= 0 <= argument.high:
+    guarded = not inner.sure and layer.number("power_param.shift") > 0
+    if power >= 0 or guarded or not argument.low <= 0 <= argument.high:
         return None
     return {"power": shown(power), "epsilon": "1e-06"}
 
@@ -152,6 +145,12 @@ def _exp(material: Material, layer: Layer, inner: Range) -> dict[str, Arg] | Non
 
 
 _OPERATIONS = {"log": _log, "root": _root, "negative-root": _negative_root, "division": _division, "exp": _exp}
+
+
+def _exponent(layer: Layer) -> float:
+    """The power; 1 where it is no usable number."""
+    power = layer.number("power_param.power", 1.0)
+    return power if math.isfinite(power) and abs(power) < 1e6 else 1.0
 
 
 def _power_argument(layer: Layer, inner: Range) -> Range:
@@ -186,7 +185,7 @@ def _range(material: Material, layer: Layer, made: list[Range]) -> Range:
             low = first.low * slope if slope > 0 and first.low < 0 else max(first.low, 0.0)
             return Range(low, 6.0 if kind == "ReLU6" else max(first.high, 0.0), first.sure or slope == 0)
         case "ELU":
-            return Range(max(first.low, -layer.number("elu_param.alpha", 1.0)), first.high, first.sure)
+            return Range(max(first.low, -layer.number("elu_param.alpha", 1.0)), max(first.high, 0.0), first.sure)
         case "PReLU" | "Swish":
             return Range(min(first.low, -1.0), first.high, first.sure)
         case "AbsVal":
@@ -230,17 +229,26 @@ def _source(layer: Layer) -> Range:
 
 
 def _powered(layer: Layer, inner: Range) -> Range:
-    power = layer.number("power_param.power", 1.0)
+    power = _exponent(layer)
     argument = _power_argument(layer, inner)
-    if power == 1.0:
-        return argument
+    if power == 0:
+        return Range(1.0, 1.0, True)
     if power < 0:
         return Range(0.0 if argument.low >= 0 else -_INF, _INF, argument.sure)
-    even = power == int(power) and int(power) % 2 == 0
-    low = 0.0 if (even and argument.low <= 0) or argument.low <= 0 else argument.low**power
-    if argument.low < 0 and not even and power == int(power):
-        low = -_INF
-    return Range(low, _INF if argument.high > 1 else 1.0, argument.sure or even)
+    if power == int(power) and int(power) % 2:
+        return Range(_raised(argument.low, power), _raised(argument.high, power), argument.sure)
+    ends = sorted(_raised(abs(end), power) for end in (argument.low, argument.high))
+    crosses = argument.low <= 0 <= argument.high
+    return Range(0.0 if crosses else ends[0], ends[1], argument.sure or power == int(power))
+
+
+def _raised(value: float, power: float) -> float:
+    if not math.isfinite(value):
+        return value
+    try:
+        return math.copysign(abs(value) ** power, value)
+    except OverflowError:
+        return math.copysign(_INF, value)
 
 
 def _eltwise(layer: Layer, made: list[Range]) -> Range:

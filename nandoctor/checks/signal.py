@@ -15,12 +15,13 @@ from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Layer
 
 # Ratios beyond which the first forward pass leaves the range where any published net trains: two decades up (ANCHORS:
-# layer means of 10 and ratios of 10 already count as bad), five down (VGG-16 with std 0.01 reaches 1e-5 and does not
-# train from scratch; GoogLeNet with xavier stays at 5e-4 and does).
+# layer means of 10 and ratios of 10 already count as bad), six down (VGG-16 with std 0.01 reaches 1e-8 and does not
+# train from scratch; CIFAR-10 quick stays at 1e-5 and does).
 EXPLODED = 100.0
-VANISHED = 3e-5
+VANISHED = 1e-6
 # Plain nets up to 22 weight layers in a row were trained without normalisation (VGG-19, GoogLeNet).
 DEEP = 30
+START_UNKNOWN = 0.6  # finetuned nets of this kind are as common
 _NORMALIZING = BATCH_NORMS | {"MVN", "Normalize", "LayerNorm", "InstanceNorm", "GroupNorm"}
 _BOUNDED = frozenset({"TanH", "Sigmoid", "Softmax", "Threshold", "ArgMax"}) | RECURRENT
 # Local response normalisation divides by about the 1.5th power: large values grow as their square root at most.
@@ -46,7 +47,8 @@ def activation_scale(material: Material, check: Check) -> Look | None:
     if way == "vanishes":
         if not 0 < scales[id(last)] < VANISHED:
             return Look((), at)
-        return Look((Match(last, (last.location,), args | {"ratio": shown(scales[id(last)])}),), at)
+        trust = check.trust if material.start == "scratch" else START_UNKNOWN
+        return Look((Match(last, (last.location,), args | {"ratio": shown(scales[id(last)])}, trust=trust),), at)
     if scales[id(worst)] <= EXPLODED or recurrent(material):
         return Look((), at)
     kinds = {layer.text(f"{block(layer)}.weight_filler.type", "constant") for layer in trained}
@@ -91,8 +93,8 @@ def recurrent(material: Material) -> bool:
 
 def blob_scales(material: Material) -> dict[int, float]:
     """Root mean square of each layer's first top relative to the input, by the id of the layer."""
-    scales: dict[int, float] = {}
-    for layer in material.layers:
+    scales = material.scales
+    for layer in material.layers if not scales else ():
         made = [scales.get(id(maker), 1.0) if maker is not None else 1.0 for maker in material.makers(layer)]
         scales[id(layer)] = min(_scale(material, layer, made or [1.0]), 1e30)
     return scales

@@ -12,7 +12,12 @@ from nandoctor.readers.shapes import shown as shape_text
 from nandoctor.readers.textproto import Message
 
 # Solver fields that may stand more than once.
-_REPEATED = frozenset("test_net test_net_param test_state test_iter stepvalue stagelr stageiter weights".split())  # noqa: SIM905
+_REPEATED = frozenset(
+    {
+        "test_net", "test_net_param", "test_state", "test_iter", "stepvalue", "stagelr", "stageiter", "weights",
+        "plateau_winsize",
+    }
+)  # fmt: skip
 # A misspelling: at most two letters off a field of the same message.
 _NEAR = 0.8
 
