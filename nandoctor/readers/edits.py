@@ -183,7 +183,11 @@ class _Editor:
     def written(self, field: Field, value: str) -> str:
         """The value as text in the place of an old one: quoted where a string stood, a block where a block stood."""
         if isinstance(field.value, Message):
-            return value if value[:1] in ("{", "<") else f"{{ {value} }}"
+            if value[:1] in ("{", "<"):
+                return value
+            if ":" in value and value[:1] not in ('"', "'"):
+                return f"{{ {value} }}"
+            return value if ":" in self.text[field.start : field.value_start] else f": {value}"
         is_text = isinstance(field.value, str) and not isinstance(field.value, Enum)
         if is_text and value[:1] not in ('"', "'"):
             return f'"{value}"'

@@ -100,6 +100,11 @@ class TestSolver:
         assert solver("max_iter: 100", "scale", "max_iter", factor=2) == "max_iter: 200"
         assert solver("base_lr: nan", "scale", "base_lr", factor=0.1) == "base_lr: nan"
 
+    def test_a_message_where_a_value_belongs(self):
+        assert solver("base_lr: { } a: 1", "set", "base_lr", "3") == "base_lr: 3 a: 1"
+        assert solver("base_lr {} a: 1", "set", "base_lr", "3") == "base_lr : 3 a: 1"
+        assert solver("net <x: 1>", "set", "net", '"a:b"') == 'net : "a:b"'
+
     def test_several_edits_build_on_each_other(self):
         text = "base_lr: 1\n"
         out = edited(

@@ -281,6 +281,8 @@ class TestWeights:
         assert weight_shape(up, image) == (32, 21, 4, 4)
         assert fan_in(full, (8, None, 12, 12)) is None
         assert fan_in(full, None) is None
+        assert fan_in(convolution, ()) is None
+        assert fan_in(full, ()) == 1
         assert fan_in(net_of("layer { type: 'ReLU' }").layers[0], image) is None
 
 
