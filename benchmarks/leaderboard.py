@@ -1,6 +1,6 @@
 """nandoctor against what a person would take instead, on labelled cases: first cause right.
 
-Baselines: always "lower the learning rate" (and healthy where the log holds no NaN); the most frequent cause of the other
+Baselines: always "lower the learning rate" (healthy where the log holds no NaN); the most frequent cause of the other
 cases (leave one out); a checklist of greps as found in forum answers. Usage: python benchmarks/leaderboard.py CASES_DIR
 """
 
@@ -50,8 +50,9 @@ def right(case: evaluation.Case, answer: str) -> bool:
     return answer in {*case.causes, *case.acceptable}
 
 
-def main() -> None:
-    cases = evaluation.load_cases(Path(sys.argv[1]))
+def table(folder: Path) -> str:
+    """The leaderboard as a Markdown table."""
+    cases = evaluation.load_cases(folder)
     counts = Counter(case.causes[0] for case in cases)
 
     def majority(case: evaluation.Case) -> str:
@@ -66,11 +67,12 @@ def main() -> None:
         ('always "lower the learning rate"', [right(c, always_lower_lr(c)) for c in cases]),
         ("most frequent cause", [right(c, majority(c)) for c in cases]),
     ]
-    print(f"| on {len(cases)} cases | right cause first | 95 % interval |\n|---|---|---|")
+    lines = [f"| on {len(cases)} cases | right cause first | 95 % interval |", "|---|---|---|"]
     for name, flags in rows:
         figure = evaluation.share(flags)
-        print(f"| {name} | {figure.share:.0%} | {figure.low:.0%} to {figure.high:.0%} |")
+        lines.append(f"| {name} | {figure.share:.0%} | {figure.low:.0%} to {figure.high:.0%} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    main()
+    print(table(Path(sys.argv[1])))

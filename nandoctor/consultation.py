@@ -26,6 +26,7 @@ from nandoctor.inference.tables import NONE_OF_THESE, Tables, build_tables
 from nandoctor.ingest import Ingested, Inputs, Progress, ingest
 from nandoctor.kb.model import KnowledgeBase
 
+RULED_OUT_DECIBANS = -6.0  # a factor of four against, on top of a probability of 5 % at most
 ANSWER_TRUST = 0.97  # an owner's answer is right this often
 
 
@@ -322,7 +323,11 @@ class Consultation:
     @cached_property
     def causes(self) -> tuple[RankedCause, ...]:
         """Every cause with its evidence, best first."""
-        weighed = explain.weights(self.belief)
+        # What a file says without a line to show (which program wrote the log) counts, and is not listed.
+        weighed = {
+            cause: [w for w in items if w.locations or w.origin not in ("log", "net", "solver")]
+            for cause, items in explain.weights(self.belief).items()
+        }
         return tuple(
             RankedCause(
                 id=cause,
@@ -377,8 +382,10 @@ class Consultation:
         for ranked in self.causes:
             if ranked.id != "learning-rate-too-high" or ranked.probability > 0.05 or not ranked.against:
                 continue
-            strongest = ranked.against[0]
-            if strongest.decibans <= -8.0:
+            # What the run did convinces an owner more than what another fault explains.
+            course = [w for w in ranked.against if not self.tables.of_setup.get(w.observation, False)]
+            strongest = next(iter(course), ranked.against[0])
+            if strongest.decibans <= RULED_OUT_DECIBANS:
                 found.append((ranked.id, strongest))
         return tuple(found)
 

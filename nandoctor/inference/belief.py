@@ -140,25 +140,34 @@ class Belief:
         rows = list(self._setup_rows.values())
         return tuple(map(math.fsum, zip(*rows))) if rows else (0.0,) * len(self.tables.sets)
 
-    def _posterior(self, run: Sequence[float], setup: Sequence[float]) -> tuple[float, ...]:
-        logs = []
-        for (members, log_prior), shown in zip(self.tables.sets, setup):
-            if len(members) == 1:
-                course = run[members[0]]
-            else:
-                a, b = run[members[0]], run[members[1]]
-                high, low = (a, b) if a > b else (b, a)
-                course = high + math.log1p(math.exp(low - high)) - _LOG2
-            logs.append(log_prior + shown + course)
+    @cached_property
+    def _course(self) -> tuple[float, ...]:
+        """prod_run P(e | c) for each cause, over the largest of them: linear, so that a pair is a plain mean."""
+        top = max(self._run_sums)
+        return tuple(math.exp(value - top) for value in self._run_sums)
+
+    @cached_property
+    def _weights(self) -> tuple[float, ...]:
+        """P(S) prod_setup P(e | S) for each set, over the largest of them."""
+        logs = [log_prior + shown for (_, log_prior), shown in zip(self.tables.sets, self._setup_sums)]
         top = max(logs)
-        weights = [math.exp(self.calibration * (value - top)) for value in logs]
-        total = math.fsum(weights)
-        return tuple(weight / total for weight in weights)
+        return tuple(math.exp(value - top) for value in logs)
+
+    def _posterior(self, course: Sequence[float], weights: Sequence[float]) -> tuple[float, ...]:
+        out = [
+            weight * (course[members[0]] if len(members) == 1 else 0.5 * (course[members[0]] + course[members[1]]))
+            for (members, _), weight in zip(self.tables.sets, weights)
+        ]
+        top = max(out)
+        power = self.calibration
+        out = [(value / top) ** power for value in out]
+        total = math.fsum(out)
+        return tuple(value / total for value in out)
 
     @cached_property
     def sets(self) -> tuple[float, ...]:
         """P(S | e), in the order of `tables.sets`."""
-        return self._posterior(self._run_sums, self._setup_sums)
+        return self._posterior(self._course, self._weights)
 
     def marginals_of(self, posterior: Sequence[float]) -> dict[str, float]:
         """P(c in S | e) for each cause, given probabilities of the sets."""
@@ -185,13 +194,13 @@ class Belief:
         elif name not in self.counted:
             return self.marginals
         elif self.tables.of_setup[name]:
-            row = self._setup_rows[name]
-            setup = [total - value for total, value in zip(self._setup_sums, row)]
-            return self.marginals_of(self._posterior(self._run_sums, setup))
+            rows = self._setup_rows[name]
+            weights = [weight * math.exp(-value) for weight, value in zip(self._weights, rows)]
+            return self.marginals_of(self._posterior(self._course, weights))
         else:
             left = self._per_cause[name]
-        run = [total - value for total, value in zip(self._run_sums, left)]
-        return self.marginals_of(self._posterior(run, self._setup_sums))
+        course = [value * math.exp(-one) for value, one in zip(self._course, left)]
+        return self.marginals_of(self._posterior(course, self._weights))
 
     @cached_property
     def strikers(self) -> tuple[tuple[float, ...], ...]:
@@ -254,6 +263,3 @@ class Belief:
         if first in self.tables.faults:
             return "fault"
         return "benign" if first == "benign-nan" else "healthy"
-
-
-_LOG2 = math.log(2.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nandoctor.diagnosis import Evidence, Note, Weighed
+from nandoctor.diagnosis import Evidence, Weighed
 from nandoctor.inference.belief import Belief
 
 SMALL = 0.5  # decibans below this are not worth a line
@@ -29,8 +29,3 @@ def weights(belief: Belief) -> dict[str, list[Weighed]]:
     for items in out.values():
         items.sort(key=lambda w: (-abs(w.decibans), w.observation))
     return out
-
-
-def note_of(item: Evidence) -> Note | None:
-    """The sentence attached to a piece of evidence, if any."""
-    return item.note
