@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nandoctor.checks import (
+    classes,
     crosscheck,
     fillers,
     gaps,
@@ -43,6 +44,7 @@ DETECTORS: dict[str, Detector] = {
     "fed_by": losses.fed_by,
     "swapped": losses.swapped,
     "one_class": losses.one_class,
+    "class_counts": classes.counts,
     "ignore_label": losses.labels_inside,
     "loss_weights": losses.weights,
     "several_losses": losses.several,
@@ -76,7 +78,7 @@ DETECTORS: dict[str, Detector] = {
     "printed_weights": crosscheck.printed_weights,
     "printed_batch": crosscheck.printed_batch,
     "first_loss": crosscheck.first_loss,
-    "coarse_display": crosscheck.coarse_display,
+    "interval": crosscheck.interval,
     "precision": crosscheck.precision,
 }
 

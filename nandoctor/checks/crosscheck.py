@@ -173,16 +173,21 @@ def _muddled(material: Material, loss: Layer) -> bool:
     return summed or biased or any(layer.type in resets for layer in material.layers)
 
 
-def coarse_display(material: Material, check: Check) -> Look | None:
-    """`display` so coarse that the approach to a NaN lies between two lines."""
+def interval(material: Material, check: Check) -> Look | None:
+    """An interval (`params.field`: display, snapshot) that is off, or has fewer than `params.lines` points in the run.
+
+    Runs shorter than `params.from` iterations are left alone.
+    """
     solver = material.solver
     if solver is None:
         return None
-    display, max_iter = solver.whole("display"), solver.whole("max_iter")
-    at = (solver.where("display"),)
-    if display > 0 and (max_iter <= 0 or display * int(check.params["lines"]) <= max_iter):
+    field = str(check.params["field"])
+    every, max_iter = solver.whole(field), solver.whole("max_iter")
+    at = (solver.where(field),)
+    often = every > 0 and (max_iter <= 0 or every * int(check.params["lines"]) <= max_iter)
+    if often or max_iter < int(check.params.get("from", 0)):
         return Look((), at)
-    return Look((Match(None, at, {"display": display, "max_iter": max_iter}),), at)
+    return Look((Match(None, at, {"every": every, "max_iter": max_iter}),), at)
 
 
 def precision(material: Material, check: Check) -> Look | None:

@@ -115,9 +115,6 @@ def _scale(material: Material, layer: Layer, made: list[float]) -> float:
             return first * math.sqrt((1 + slope * slope) / 2)
         case "PReLU" | "ELU" | "BNLL" | "Swish":
             return first * math.sqrt(0.53)
-        case "Dropout":
-            kept = 1 - layer.number("dropout_param.dropout_ratio", 0.5)
-            return first / math.sqrt(kept) if 0 < kept <= 1 else first
         case "LRN":
             return min(first, _LRN_SOFT)
         case "Eltwise":
