@@ -57,7 +57,7 @@ def turn(now: Interview, line: str) -> Turn:
     if choice is not None:
         return pick(now, choice)
     unknown = unknown_request(text)
-    if unknown and not hearing.paths(text):
+    if unknown and not any(map(hearing.exists, hearing.paths(text))):
         typed, near = unknown
         form = "say.did-you-mean" if near else "say.no-such-request"
         return stay(now, Sentence(form, {"text": typed[:40], "near": near}, "warning"))

@@ -106,7 +106,7 @@ def _said(now: Interview, text: str, told: Sequence[Reply] = ()) -> Turn:
     if now.choices:
         return stay(now, what, Sentence("say.use-numbers", level="hint"))
     question = now.consultation.next_question()
-    if now.consultation.events or now.returning or question is None:
+    if now.returning or question is None:
         return stay(now, what)
     return ask(now, question.observation, [what, Sentence("say.ask-instead")])
 

@@ -61,7 +61,11 @@ def after_reading(now: Interview, read_into: Consultation) -> Turn:
         return opened(resting.having(consultation=read_into, opens=False))
     if _useless(old, new):
         told: list[Reply] = [Sentence("say.unreadable", {"detail": error}, "warning") for error in errors]
-        told = told or [Sentence("say.nothing-in-it", {"file": ", ".join(names)}, "warning")]
+        known = set(names) <= set(hearing.names(visits.last_inputs(now.consultation)))
+        if not told:
+            told = [
+                Sentence("say.nothing-new" if known else "say.nothing-in-it", {"file": ", ".join(names)}, "warning")
+            ]
         return _unread(now, resting, told)
     fuller = resting.having(consultation=read_into, before=now.before if now.joined else now.having(wanted=None))
     replies: list[Reply] = [files_read(fuller, old, names)]
@@ -85,9 +89,15 @@ def _unread(now: Interview, resting: Interview, told: list[Reply]) -> Turn:
 
 def _useless(old: Ingested, new: Ingested) -> bool:
     """Whether reading brought nothing that was not held before."""
-    if new.run is None and new.net is None and new.solver is None:
-        return True
-    return bool(new.errors) and new.evidence == old.evidence and new.findings == old.findings
+    if (new.net is None) != (old.net is None) or (new.solver is None) != (old.solver is None):
+        return False
+    return _numbers(old) == _numbers(new) and new.evidence == old.evidence and new.findings == old.findings
+
+
+def _numbers(held: Ingested) -> tuple[object, ...]:
+    """What a log told, whatever it may mean."""
+    run = held.run
+    return (run.series, run.events, run.layers) if run is not None else ((), (), ())
 
 
 def files_read(now: Interview, old: Ingested, names: tuple[str, ...]) -> FilesRead:

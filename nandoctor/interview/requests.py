@@ -45,8 +45,10 @@ VARIANTS = {
     "fastest": "fastest", "fast": "fastest", "最快": "fastest", "빠른": "fastest",
     "diagnostic": "diagnostic", "which": "diagnostic", "查明": "diagnostic", "진단": "diagnostic",
 }  # fmt: skip
-HELPED = frozenset({"helped", "yes", "y", "ok", "worked", "fixed", "有用", "有效", "好了", "도움", "됨", "해결"})
-NO_HELP = frozenset({"no", "n", "failed", "nothing", "没用", "无效", "안됨", "소용없음"})
+HELPED = frozenset({"helped", "helps", "help", "yes", "y", "ok", "worked", "works", "fixed", "solved"})
+NO_HELP = frozenset({"no", "n", "not", "failed", "nothing", "never", "didnt", "still"})
+HELPED_PIECES = ("有用", "有效", "好了", "解决了", "도움", "해결", "됐", "되었")
+NO_HELP_PIECES = ("没", "无效", "不行", "안 됐", "안됨", "안 되", "소용없", "아니", "않")
 _NAME = {word: name for name, words in WORDS.items() for word in words}
 _SLASH = re.compile(r"/([^\s/]+)(?:\s+(.*))?$", re.DOTALL)
 
@@ -83,7 +85,8 @@ def _fits(name: str, argument: str) -> bool:
     words = argument.split()
     match name:
         case "tried":
-            return len(words) == 2 and words[1].casefold() in HELPED | NO_HELP
+            known = words[0].isdecimal() or "-" in words[0]
+            return known and len(words) <= 5 and (len(words) == 1 or outcome(" ".join(words[1:])) is not None)
         case "step":
             return argument.isdecimal()
         case "how" | "undo" | "wrong":
@@ -97,7 +100,9 @@ def _fits(name: str, argument: str) -> bool:
     return False
 
 
-def outcome(word: str) -> bool | None:
-    """Whether a step helped, in the owner's word; None if the word says neither."""
-    known = word.casefold().strip("?？!.。 ")
-    return True if known in HELPED else False if known in NO_HELP else None
+def outcome(text: str) -> bool | None:
+    """Whether a step helped, in the owner's words; None if they say neither."""
+    words = set(re.findall(r"[a-z']+", text.casefold()))
+    if words & NO_HELP or any(word.endswith("n't") for word in words) or any(piece in text for piece in NO_HELP_PIECES):
+        return False
+    return True if words & HELPED or any(piece in text for piece in HELPED_PIECES) else None

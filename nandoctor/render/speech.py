@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nandoctor.diagnosis import Evidence, Step, Weighed
@@ -100,7 +100,16 @@ def evidence_text(item: Evidence | Weighed, words: Words) -> str:
     if item.origin == "tried":
         return words.remedy(item.observation)
     told = words.note(item.note) if item.note else ""
-    return told or f"{words.observation(item.observation)}: {words.state(item.observation, item.state)}"
+    return told or state_text(item.observation, item.state, words)
+
+
+def state_text(observation: str, state: str, words: Words) -> str:
+    """`number format: fp32`."""
+    return words("talk.noted", observation=words.observation(observation), state=words.state(observation, state))
+
+
+def _listed(names: Iterable[str], words: Words) -> str:
+    return words("talk.comma").join(names)
 
 
 def source_text(item: Evidence | Weighed, words: Words, names: dict[str, str] | None = None) -> str:
@@ -123,7 +132,7 @@ def _understood(page: Page, reply: Understood, words: Words) -> None:
     page.text(words("talk.understood"))
     rows = []
     for number, item in enumerate(reply.items, 1):
-        text = f"{words.observation(item.observation)}: {words.state(item.observation, item.state)}"
+        text = state_text(item.observation, item.state, words)
         quote = f'"{printable(item.phrase)}"' if item.phrase else ""
         rows.append((str(number) if len(reply.items) > 1 else "·", text, quote))
     _rows(page, rows)
@@ -217,8 +226,7 @@ def _taken(page: Page, reply: Taken, words: Words) -> None:
     if reply.state == "unknown":
         page.text(words("talk.left-open", observation=observation))
     else:
-        state = words.state(reply.observation, reply.state)
-        page.text(words("talk.noted", observation=observation, state=state))
+        page.text(state_text(reply.observation, reply.state, words))
 
 
 def believed_pieces(reply: Believed, words: Words) -> list[tuple[str, str, str]]:
@@ -237,12 +245,12 @@ def _believed(page: Page, reply: Believed, words: Words) -> None:
         words("talk.cause-now", cause=cause, percent=share) + (f" ({change})" if change else "")
         for cause, share, change in believed_pieces(reply, words)
     ]
-    page.text(words("talk.now") + " " + " · ".join(pieces), 0, "cyan")
+    page.text(words("talk.now", causes=" · ".join(pieces)), 0, "cyan")
 
 
 def _reasons(page: Page, reply: Reasons, words: Words) -> None:
     if len(reply.separates) > 1:
-        page.text(words("talk.why", causes=", ".join(map(words.cause, reply.separates))))
+        page.text(words("talk.why", causes=_listed(map(words.cause, reply.separates), words)))
     else:
         page.text(words("talk.why-none"))
     for state, chance, rows in reply.rows:
@@ -445,7 +453,7 @@ def _remarks(page: Page, step: Step, words: Words, indent: int) -> None:
             text += ", " + words("report.more-places", count=more)
         page.text(text, indent, "dim")
     if step.tells:
-        page.text(words("talk.tells", causes=", ".join(map(words.cause, step.tells))), indent, "dim")
+        page.text(words("talk.tells", causes=_listed(map(words.cause, step.tells), words)), indent, "dim")
     if step.masks:
         page.text(words("report.masks"), indent, "yellow")
 
@@ -455,7 +463,7 @@ def _step_shown(page: Page, reply: StepShown, words: Words) -> None:
     remedy = words.kb.remedies[step.id]
     page.text(words("talk.step", number=reply.number, title=words.remedy(step.id)), 0, "bold")
     if step.cures:
-        page.text(words("talk.cures", causes=", ".join(map(words.cause, step.cures))), INDENT, "dim")
+        page.text(words("talk.cures", causes=_listed(map(words.cause, step.cures), words)), INDENT, "dim")
     _how_to(page, step, words, code=True)
     page.text(words("talk.verify", text=remedy.verify.get(words.lang)), INDENT)
     if remedy.harm:

@@ -1,0 +1,218 @@
+"""The same dialogue line by line: pipes, screen readers, scripts; and what it leaves behind."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from interview_samples import FALLING, GROWING, caffe_log, tiny_knowledge
+
+from nandoctor import interview, plain
+from nandoctor.consultation import Consultation
+from nandoctor.errors import UnreadableError
+from nandoctor.kb.load import load_knowledge
+from nandoctor.kb.model import KnowledgeBase
+from nandoctor.render.transcript import replay
+
+KB = tiny_knowledge()
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> KnowledgeBase:
+    return load_knowledge()
+
+
+def hold(
+    lines: list[str], transcript: Path, kb: KnowledgeBase = KB, lang: str = "en", start: object = None
+) -> tuple[int, str]:
+    out = io.StringIO()
+    stdin = io.StringIO("".join(line + "\n" for line in lines))
+    code = plain.run(start or Consultation(kb), lang, stdin, out, transcript=transcript)  # type: ignore[arg-type]
+    return code, out.getvalue()
+
+
+def test_a_whole_consultation(tmp_path: Path) -> None:
+    code, out = hold(["the loss keeps growing", "plan", "1", "quit"], tmp_path / "t.txt")
+    assert code == 1
+    assert "Lower the learning rate" in out
+    assert "nandoctor --resume" in out
+    assert "\x1b" not in out
+
+
+def test_leaving_at_once_is_no_fault(tmp_path: Path) -> None:
+    assert hold([], tmp_path / "t.txt")[0] == 0
+
+
+def test_a_pasted_log_is_one_turn_and_the_line_after_the_dot_the_next(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    lines = [*caffe_log(GROWING).splitlines(), ".", "why"]
+    _, out = hold(lines, tmp_path / "t.txt", knowledge)
+    assert out.count("of my questions from your log") == 1
+    assert "could not make anything" not in out
+
+
+def test_every_language(tmp_path: Path) -> None:
+    for lang, word in (("en", "What is happening?"), ("zh", "遇到了什么问题？"), ("ko", "무슨 일이 있습니까?")):
+        assert word in hold([], tmp_path / f"{lang}.txt", lang=lang)[1]
+
+
+def test_a_transcript_is_written_as_it_goes_and_replays(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text(caffe_log(GROWING))
+    path = tmp_path / "t.txt"
+    hold([f"the loss explodes, {tmp_path}/train.log", "why", "1", "?", "undo", "how", "plan", "1"], path, knowledge)
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("nandoctor transcript 1\nlanguage: en\n")
+    assert "> why" in text
+    assert f"[read {tmp_path}/train.log]" in text
+    assert "[verdict fault: " in text
+    assert replay(path, knowledge) is None
+
+
+def test_the_first_difference_is_shown_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    hold(["the loss keeps growing"], path)
+    lines = path.read_text(encoding="utf-8").split("\n")
+    place = next(n for n, line in enumerate(lines) if line.startswith("Now: "))
+    good = lines[place]
+    lines[place] = "Now: everything is fine"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    found = replay(path, KB)
+    assert found is not None
+    assert (found.line, found.expected, found.got) == (place + 1, "Now: everything is fine", good)
+    assert f"t.txt:{place + 1}" in str(found)
+
+
+def test_a_transcript_of_another_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    path.write_text("hello\n")
+    with pytest.raises(UnreadableError, match="not a transcript"):
+        replay(path, KB)
+
+
+def test_an_existing_transcript_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    hold(["the loss keeps growing"], path)
+    first = path.read_bytes()
+    hold(["we use mixed precision"], path)
+    assert path.read_bytes() == first
+    assert (tmp_path / "t-2.txt").exists()
+
+
+def test_an_unwritable_place_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, out = hold(["the loss keeps growing"], tmp_path / "file" / "t.txt")
+    assert "cannot be recorded" in out
+    assert code == 1
+
+
+def test_reports_are_saved_and_never_over_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["the loss keeps growing", "save a.json", "save a.md", "save a.json"]
+    _, out = hold(lines, tmp_path / "t.txt")
+    assert json.loads((tmp_path / "a.json").read_text())["schema"] == 1
+    assert (tmp_path / "a.md").read_text().startswith("## ")
+    assert "Not saved, a.json: there is such a file already" in out
+
+
+class TestResume:
+    def first_visit(self, knowledge: KnowledgeBase, tmp_path: Path) -> Path:
+        (tmp_path / "train.log").write_text(caffe_log(GROWING))
+        path = tmp_path / "t.txt"
+        hold([str(tmp_path / "train.log"), *["0"] * 8], path, knowledge)
+        return path
+
+    def resume(self, path: Path, knowledge: KnowledgeBase, losses: list[str], lines: list[str]) -> str:
+        new = path.parent / "next.log"
+        new.write_text(caffe_log(losses, lr=0.01))
+        again = interview.resume(path, knowledge, logs=[str(new)])
+        return hold(lines, path, knowledge, start=again)[1]
+
+    def test_fixed(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        out = self.resume(path, knowledge, FALLING, ["1"])
+        assert "Last time I believed: Learning rate too high" in out
+        assert "Fixed: the new run reaches step 590 without a fault; last time it broke at step 70." in out
+        assert "=== visit 2" in path.read_text(encoding="utf-8")
+        assert replay(path, knowledge) is None
+
+    def test_not_fixed(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        assert "Not fixed" in self.resume(path, knowledge, GROWING, ["1"])
+        assert replay(path, knowledge) is None
+
+    def test_new_fault(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        sudden = [*FALLING[:40], *["nan"] * 5]
+        out = self.resume(path, knowledge, sudden, [])
+        assert "A new fault" in out or "The new run does not decide it" in out
+
+    def test_a_third_visit_knows_only_what_still_holds(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        self.resume(path, knowledge, GROWING, ["1"])
+        again = interview.resume(path, knowledge)
+        assert again.visit == 3
+        assert [e for e in again.consultation.evidence if e.origin == "log" and "train.log" in str(e.locations)] == []
+        assert len(again.consultation.remedies_tried) == 1
+
+    def test_without_a_new_log_it_goes_on_where_it_was(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = tmp_path / "t.txt"
+        hold(["the loss keeps growing", "we use fp16"], path, knowledge)
+        again = interview.resume(path, knowledge)
+        assert set(again.consultation.belief.evidence) >= {"loss_before_nan", "precision"}
+        assert "Last time" in hold([], path, knowledge, start=again)[1]
+
+    def test_an_overwritten_log_is_a_new_run(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        (tmp_path / "train.log").write_text(caffe_log(FALLING, lr=0.01))
+        out = hold([], path, knowledge, start=interview.resume(path, knowledge))[1]
+        assert "Fixed" in out
+
+    def test_a_crash_in_the_middle_loses_nothing(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text[: text.index("[verdict")], encoding="utf-8")
+        again = interview.resume(path, knowledge)
+        assert again.earlier is not None
+        assert again.earlier.ranking[0][0] == "learning-rate-too-high"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_leaves_a_complete_transcript(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    program = (
+        "import sys, pathlib\n"
+        "from nandoctor import plain\n"
+        "from nandoctor.consultation import Consultation\n"
+        "from nandoctor.kb.load import load_knowledge\n"
+        f"path = pathlib.Path({str(path)!r})\n"
+        "sys.exit(plain.run(Consultation(load_knowledge()), 'en', sys.stdin, sys.stdout, transcript=path))\n"
+    )
+    root = str(Path(__file__).parents[2])
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=root,
+        text=True,
+        encoding="utf-8",
+    )
+    assert child.stdin is not None
+    child.stdin.write("the loss is nan from the first iteration\n")
+    child.stdin.flush()
+    deadline = time.monotonic() + 30
+    while not (path.exists() and "Question 1" in path.read_text(encoding="utf-8")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    assert child.returncode == 130
+    assert "Interrupted" in out
+    text = path.read_text(encoding="utf-8")
+    assert "[interrupted]" in text
+    assert "[verdict " in text
