@@ -15,7 +15,7 @@ from nandoctor.errors import NandoctorError, UnreadableError
 from nandoctor.kb.model import Edit, KnowledgeBase
 from nandoctor.readers.caffe import Net, Solver, kind_of, read_net, read_solver
 from nandoctor.readers.facts import Embedded, Run
-from nandoctor.readers.textproto import parse
+from nandoctor.readers.textproto import Document, parse
 from nandoctor.source import printable
 
 Progress = Callable[[int, int], None]
@@ -249,11 +249,12 @@ class _Reading:
             if document is not None and kind_of(document) == "net":
                 self.net, self.net_in_log = read_net(document), True
 
-    def _embedded(self, dump: Embedded):  # type: ignore[no-untyped-def]
+    def _embedded(self, dump: Embedded) -> Document | None:
         try:
-            return parse(dump.text, dump.file, dump.line)
+            # glog cuts a message at 30,000 characters: what came before the cut is still the net.
+            return parse(dump.text, dump.file, dump.line, partial=True)
         except NandoctorError:
-            return None  # cut or interleaved dumps are common; nothing is lost that the owner gave
+            return None  # interleaved dumps are common; nothing is lost that the owner gave
 
 
 def _read_text(path: str) -> str:

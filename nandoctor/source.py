@@ -30,16 +30,9 @@ class LineIndex:
     def __init__(self, text: str) -> None:
         starts = [0]
         if "\r" in text:
-            i, n = 0, len(text)
-            while i < n:
-                char = text[i]
-                if char == "\n":
-                    starts.append(i + 1)
-                elif char == "\r":
-                    if text[i + 1 : i + 2] == "\n":
-                        i += 1
-                    starts.append(i + 1)
-                i += 1
+            import re
+
+            starts += [match.end() for match in re.finditer(r"\r\n|\r|\n", text)]
         else:
             at = text.find("\n")
             while at >= 0:
