@@ -179,7 +179,7 @@ def interval(material: Material, check: Check) -> Look | None:
     Runs shorter than `params.from` iterations are left alone.
     """
     solver = material.solver
-    if solver is None:
+    if solver is None or not material.whole_solver:
         return None
     field = str(check.params["field"])
     every, max_iter = solver.whole(field), solver.whole("max_iter")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from nandoctor.checks import fields
-from nandoctor.checks.look import Arg, Look, Match, shown
+from nandoctor.checks.look import Arg, Look, Match, could_not, shown
 from nandoctor.checks.material import Material
 from nandoctor.diagnosis import CouldNotCheck, Evidence, Finding, Note, Origin
 from nandoctor.kb.model import Check, Edit, KnowledgeBase
@@ -167,11 +167,24 @@ def _weigh(tally: Tally, material: Material, check: Check, look: Look) -> None:
             if name:
                 tally.could_not(name, CouldNotCheck(name, because, how))
         return
+    if excerpt := _excerpt(material, check):
+        because, how = could_not(f"{excerpt}-excerpt", f"give-{excerpt}")
+        for name, shows in ((check.observation, check.clear), *pairs(check, "also_clear")):
+            if name and shows:
+                tally.could_not(name, CouldNotCheck(name, because, how))
+        return
     trust = look.trust or float(check.params.get("clear_trust", CLEAR_TRUST))
     at = look.at[:MAX_LOCATIONS]
     for name, shows in ((check.observation, check.clear), *pairs(check, "also_clear")):
         if name and shows:
             tally.clear(name, Evidence(name, shows, origin, at, Note("checks.clear", {"observation": name}), trust))
+
+
+def _excerpt(material: Material, check: Check) -> str:
+    """`net` or `solver` if the check looked only at an excerpt, in which absence says nothing."""
+    if check.on == "net" and not material.whole_net:
+        return "net"
+    return "solver" if check.on == "solver" and not material.whole_solver else ""
 
 
 def _origin(material: Material, check: Check, look: Look) -> Origin:

@@ -32,6 +32,7 @@ BATCH_NORMS = frozenset({"BatchNorm", "BN", "CuDNNBatchNorm", "SyncBN", "BatchNo
 RECURRENT = frozenset({"LSTM", "RNN", "LSTMUnit", "Lstm", "BLSTM", "GRU"})
 # Line of "Initializing solver from parameters" in solver.cpp: rc2, Nov 2015, rc3; release 1.0, master of 2020.
 ANNOUNCED_AT = {32: "2015", 47: "2015", 48: "2015", 44: "1.0", 45: "1.0"}
+FEWEST_LAYERS = 3  # data, weights, loss
 # Where these stand the net is read while it trains, not trained.
 READ_ONLY = frozenset({"Accuracy", "Silence", "ArgMax", "HDF5Output", "SegAccuracy", "DetectionEvaluate"})
 
@@ -150,6 +151,28 @@ class Material:
     def in_place(self, layer: Layer) -> bool:
         """Whether the layer overwrites one of its bottoms."""
         return bool(set(layer.tops) & set(layer.bottoms))
+
+    # --- excerpts
+
+    @cached_property
+    def whole_net(self) -> bool:
+        """Whether this is a net and not a few layers pasted from one: something feeds it, and it has a few layers.
+
+        What an excerpt does not show says nothing.
+        """
+        net = self.net
+        if net is None or net.document.error is not None:  # glog cuts a dump at 30,000 characters
+            return False
+        return len(self.layers) >= FEWEST_LAYERS and bool(self.sources or net.inputs)
+
+    @cached_property
+    def whole_solver(self) -> bool:
+        """Whether this is a solver and not a few lines of one: three of the four things every solver says."""
+        solver = self.solver
+        if solver is None:
+            return False
+        said = [bool(solver.net_path or solver.net), *(solver.has(p) for p in ("base_lr", "lr_policy", "max_iter"))]
+        return sum(said) >= 3
 
     # --- sizes
 

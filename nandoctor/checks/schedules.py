@@ -42,7 +42,10 @@ def schedule(material: Material, check: Check) -> Look | None:
     plan = solver.schedule(_horizon(material, solver))
     at = tuple(solver.where(path) for path in ("lr_policy", "base_lr") if solver.has(path)) or (solver.location,)
     args: dict[str, Arg] = {"policy": shown(plan.policy or "-"), "base_lr": shown(solver.number("base_lr"))}
-    found = _outcome(plan, solver, str(check.params["outcome"]))
+    outcome = str(check.params["outcome"])
+    if not material.whole_solver and outcome in ("policy", "zero", "refused", "no-max-iter"):
+        return Look((), at)  # the field may stand in the lines that were not pasted
+    found = _outcome(plan, solver, outcome)
     if found is None:
         return Look((), at)
     place = plan.location or solver.where(str(found.get("parameter", "lr_policy")))

@@ -30,6 +30,10 @@ def architecture(material: Material, check: Check) -> Look | None:
     if not material.learnable:
         return None
     state, trust, proof = _architecture(material)
+    if not material.whole_net:
+        if state in ("mlp", "autoencoder"):
+            return None  # the other layers may be of another kind
+        trust *= 0.8
     kinds = dict.fromkeys(layer.type for layer in proof)
     args: dict[str, Arg] = {"types": shown(", ".join(list(kinds)[:5]))}
     return Look((Match(None, tuple(layer.location for layer in proof[:5]), args, state=state, trust=trust),))

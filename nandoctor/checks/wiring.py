@@ -24,7 +24,7 @@ _NEAR = 0.8
 
 def defects(material: Material, check: Check) -> Look | None:
     """What the shape inference blames, by its `params.kind` (several may be named)."""
-    if material.shapes is None:
+    if material.shapes is None or not material.whole_net:
         return None
     kinds = str(check.params["kind"]).split()
     by_place = {layer.location: layer for layer in material.layers}
@@ -109,7 +109,7 @@ def shared_weights(material: Material, check: Check) -> Look | None:
 
 def no_loss(material: Material, check: Check) -> Look | None:
     """A net without an objective: a deploy file, or TEST only."""
-    if material.net is None or not material.layers or material.trains:
+    if material.net is None or not material.whole_net or material.trains:
         return None
     return Look((Match(None, (material.net.location,), {"count": len(material.layers)}),))
 

@@ -101,7 +101,7 @@ def test_worst_check_wins() -> None:
 def test_clear_only_if_all_ran_clear() -> None:
     one = check("one", observation="optimizer_fault", state="momentum", clear="none")
     two = check("two", observation="optimizer_fault", state="weight_decay", clear="none", when={"weight_decay|gt": 1})
-    fine = solver('base_lr: 0.1 lr_policy: "fixed" weight_decay: 0.1')
+    fine = solver('base_lr: 0.1 lr_policy: "fixed" weight_decay: 0.1 max_iter: 9')
     cleared = run_checks(having(one, two), solver=fine)
     assert states(cleared)["optimizer_fault"] == "none"
     (item,) = [e for e in cleared.evidence if e.observation == "optimizer_fault"]
@@ -149,6 +149,17 @@ def test_edits_name_each_layer_and_fill_in_values() -> None:
     (finding,) = result.findings
     assert finding.message.args["layers"] == "pool, pool2"
     assert [at.line for at in finding.locations] == [2, 2, 3, 3][: len(finding.locations)]
+
+
+def test_an_excerpt_proves_no_absence() -> None:
+    pasted = run_checks(KB, net=net(POOL), solver=solver("momentum: 0.9"))
+    told = states(pasted)
+    assert told["pooling_stride"] == "exceeds_kernel", "what it shows counts"
+    assert not {"custom_loss", "sparsity", "gradient_clipping", "optimizer_fault", "schedule", "warmup"} & set(told)
+    assert not [f for f in pasted.findings if f.severity == "error"]
+    because = {gap.observation: gap.because.id for gap in pasted.could_not_check}
+    assert because["custom_loss"] == "checks.net-excerpt"
+    assert because["gradient_clipping"] == "checks.solver-excerpt"
 
 
 def test_names_are_made_printable_and_short() -> None:
