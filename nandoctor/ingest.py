@@ -137,7 +137,12 @@ class _Reading:
                 kept.append(log)
         for name in ("net", "solver"):
             value = net if name == "net" else solver
-            if value and Path(value).is_file() and sniff(value) in ("log", "compressed log", "metrics"):
+            if (
+                value
+                and Path(value).is_file()
+                and sniff(value) not in ("prototxt", "empty")
+                and self._has_losses(value)
+            ):
                 self.notes.append(f"{printable(value)} was given as {name} but is a log; read as such")
                 kept.append(value)
                 if name == "net":
@@ -145,6 +150,16 @@ class _Reading:
                 else:
                     solver = ""
         return kept, net, solver
+
+    def _has_losses(self, path: str) -> bool:
+        """Whether a file is a log after all, rather than a net or solver with a mistake in it."""
+        from nandoctor.readers.log import read_run
+
+        try:
+            run = read_run([path], self.kb)
+        except NandoctorError:
+            return False
+        return bool(run.of("loss", "loss_part", "loss_running"))
 
     def _swapped(self, path: str, net: str, solver: str) -> tuple[str, str]:
         kind = self._kind(path)

@@ -22,6 +22,7 @@ from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, join
 # right. The calibration exponent g in P(S | e)^g keeps the order of the sets; it is chosen so that stated probabilities
 # match the share that is right on the labelled cases, runs and reports together (docs/accuracy.md).
 CALIBRATION = 2.0
+MIN_INFORMATION = 0.25  # bits; "my loss is nan" alone brings 0.13
 BANDS: tuple[tuple[float, Band], ...] = ((0.8, "very likely"), (0.5, "likely"), (0.2, "possible"))
 ORIGIN_ORDER = ("tried", "log", "net", "solver", "answer", "description")  # who wins when two disagree
 
@@ -249,14 +250,22 @@ class Belief:
         total = math.fsum(then)
         return tuple(value / total for value in then)
 
+    @cached_property
+    def information(self) -> float:
+        """Bits the evidence brought: the divergence of the posterior (before calibration) from the prior."""
+        prior = [math.exp(fault_set.log_prior) for fault_set in self.tables.sets]
+        raw = [p ** (1.0 / self.calibration) for p in self.sets]
+        all_prior, all_raw = math.fsum(prior), math.fsum(raw)
+        return math.fsum(p / all_raw * math.log2(p / all_raw * all_prior / q) for p, q in zip(raw, prior) if p > 0.0)
+
     def verdict(self) -> Literal["fault", "healthy", "benign", "undetermined"]:
         """What kind of result this is.
 
         Undetermined when "none of these" comes first, or when it holds more than 0.3 and no cause reaches 0.5, or when
-        nothing at all is known.
+        the evidence brought next to nothing.
         """
         first, probability = self.ranking[0]
-        if not self.evidence and not self._tried:
+        if self.information < MIN_INFORMATION:
             return "undetermined"
         if first == NONE_OF_THESE or (self.marginals[NONE_OF_THESE] > 0.3 and probability < 0.5):
             return "undetermined"
