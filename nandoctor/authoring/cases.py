@@ -24,6 +24,7 @@ from nandoctor.kb.model import Expectation, KnowledgeBase
 BELOW = 0.05  # of `expect: below 5 %`
 OWNERS = 20  # simulated owners for each cause
 RECOGNISED = 0.9  # share of them for whom the cause must come among the first three
+TELLING = 0.05  # nats that a typical state tells on average; below it the cause shows what every run shows
 SEED = 20240229
 SHOWN_WEIGHTS = 5
 
@@ -191,7 +192,7 @@ class Simulation:
         return OwnersResult(cause, count, first / count, among / count, among / count >= RECOGNISED, tuple(others))
 
     def typical(self, cause: str) -> dict[str, str]:
-        """The most typical state of each observation that the cause mentions, the most telling observation first:
+        """The most typical state of each observation by which the cause differs, the most telling observation first:
         frequent with the cause and rare without it, the largest p log(p / background).
         """
         index = self.tables.causes.index(cause)
@@ -199,7 +200,8 @@ class Simulation:
         for name in dict.fromkeys(link.observation for link in self.kb.causes[cause].shows):
             row, background = self.tables.rows[name][index], self.tables.rows[name][-1]
             weights = [p * math.log(p / b) for p, b in zip(row, background)]
-            found.append((-max(weights), name, self.tables.states[name][weights.index(max(weights))]))
+            if max(weights) >= TELLING:
+                found.append((-max(weights), name, self.tables.states[name][weights.index(max(weights))]))
         return {name: state for _, name, state in sorted(found)}
 
     def draw(self, cause: str, generator: random.Random) -> list[Evidence]:
