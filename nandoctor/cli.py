@@ -239,20 +239,25 @@ def _edit_files(consultation: Consultation, options: dict[str, Any]) -> None:
 
 
 def _consult(options: dict[str, Any], lang: str) -> int:
-    transcript = Path(options["transcript"]) if options["transcript"] else None
-    if options["resume"]:
-        from nandoctor.interview import resume
+    """The consultation: full screen on a terminal, line by line in a pipe or with --plain."""
+    from nandoctor.consultation import Inputs
+    from nandoctor.interview import begin, resume
 
-        consultation = resume(Path(options["resume"]), _knowledge(options["overlays"]), logs=options["logs"])
+    transcript = Path(options["transcript"]) if options["transcript"] else None
+    files = {"run_dir": options["run_dir"] or "", "net": options["net"], "solver": options["solver"]}
+    if options["resume"]:
+        base = _knowledge(options["overlays"])
+        start = resume(Path(options["resume"]), base, logs=options["logs"], **files)
     else:
-        consultation = _open(options)
+        inputs = Inputs(logs=tuple(options["logs"]), dialect=options["dialect"], **files)
+        start = begin(_open({**options, "run_dir": "", "logs": (), "net": "", "solver": ""}), lang, inputs)
     if options["plain"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
         from nandoctor import plain
 
-        return plain.run(consultation, lang, sys.stdin, sys.stdout, transcript=transcript)
+        return plain.run(start, lang, sys.stdin, sys.stdout, transcript=transcript, ascii_only=options["ascii_only"])
     from nandoctor import tui
 
-    return tui.run(consultation, lang, transcript=transcript)
+    return tui.run(start, lang, transcript=transcript, theme="no-colour" if os.environ.get("NO_COLOR") else "dark")
 
 
 def _knowledge(folders: Sequence[str]) -> KnowledgeBase:
@@ -384,10 +389,10 @@ def evaluate(cases_dir: str, form: str, misses: bool, overlays: Sequence[str], *
 @overlays
 def replay(transcript: str, overlays: Sequence[str]) -> None:
     """Run a transcript again and show the first difference."""
-    from nandoctor.transcripts import replay as run_again
+    from nandoctor.render.transcript import replay as run_again
 
     difference = run_again(Path(transcript), _knowledge(overlays))
-    click.echo(difference or "no difference")
+    click.echo(str(difference) if difference else "no difference")
     sys.exit(ExitCode.FAULT if difference else ExitCode.FINE)
 
 
