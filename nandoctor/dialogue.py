@@ -147,8 +147,8 @@ def _best(found: Iterable[Understood], kb: KnowledgeBase) -> list[Understood]:
     for item in found:
         by_observation.setdefault(item.observation, []).append(item)
     kept = []
-    for items in by_observation.values():
-        items = [item for item in items if not any(_covers(other, item) for other in items)]
+    for told in by_observation.values():
+        items = [item for item in told if not any(_covers(other, item) for other in told)]
         items.sort(key=lambda item: _weight(item, kb), reverse=True)
         first = items[0]
         rival = next((other for other in items[1:] if other.state != first.state), None)
@@ -212,10 +212,15 @@ def answer_in_words(text: str, observation: Observation | str, lang: str, kb: Kn
         return "unknown"
     index = _index(kb)
     bare = norm.rstrip(" .!。！")
+    languages = dict.fromkeys((lang, "en", "zh", "ko"))
+    for option in observation.states:
+        labels = {normalised(option.label.get(language)).rstrip(".") for language in languages}
+        if bare in labels or bare in (option.id, option.id.replace("_", " ")):
+            return option.id
     for state in ids:
         if any(re.fullmatch(pattern, bare) for pattern in index.whole.get((observation.id, state), ())):
             return state
-    named = _named(bare, observation, lang)
+    named = _named(bare, observation, tuple(languages))
     if named:
         return named
     told = [item for item in _readings(norm, index, kb) if item.observation == observation.id]
@@ -227,14 +232,10 @@ def answer_in_words(text: str, observation: Observation | str, lang: str, kb: Kn
     return None
 
 
-def _named(norm: str, observation: Observation, lang: str) -> str | None:
-    """The state whose id or label the answer is, or the only one that has its words."""
+def _named(norm: str, observation: Observation, languages: Sequence[str]) -> str | None:
+    """The state whose label the answer nearly is, or the only one that has its words."""
     from rapidfuzz import fuzz
 
-    for state in observation.states:
-        if norm in (state.id, state.id.replace("_", " ")):
-            return state.id
-    languages = dict.fromkeys((lang, "en", "zh", "ko"))
     likest = max(
         (fuzz.ratio(norm, normalised(state.label.get(language))), -number)
         for number, state in enumerate(observation.states)

@@ -8,13 +8,16 @@ normalised text; `re:^` one for whole answers, used by `dialogue.answer_in_words
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.wording import (
     CJK,
     NOT,
+    PAIRED,
     Word,
     denied_inside,
     denied_text,
@@ -34,6 +37,7 @@ EXPRESSION_SCORE = 97.0
 TYPO_LIKENESS = 88.0  # of two words of six letters and more: one letter wrong, missing, doubled or swapped
 PIECE_GAP = 12  # characters between two pieces of a Chinese or Korean phrase
 JOINT_GAP = 3  # characters between parts that the phrase writes together (room for a particle)
+MOST_PLACES = 12  # at which one phrase is looked at: a text that repeats itself says nothing new
 MAX_SPELLINGS = 20_000  # words remembered with what they were taken for
 
 _SAME_PIECES = (  # one thing in the three languages
@@ -108,7 +112,7 @@ class Index:
             rarest = min(phrase.words, key=lambda word: (word == NOT, self.vocabulary[word]))
             self.by_word.setdefault(rarest, []).append(phrase)
         self._by_initial: dict[str, list[str]] = {}
-        for word in self.vocabulary:
+        for word in self.vocabulary.keys() | PAIRED:
             if len(word) >= 5 and word.isalpha():
                 self._by_initial.setdefault(word[0], []).append(word)
 
@@ -131,7 +135,7 @@ class Index:
 
     def matches(self, norm: str) -> Iterator[Match]:
         """Every phrase found in a normalised text, with its best place."""
-        words = [word._replace(stem=self._spelled(word.stem)) for word in words_of(norm)]
+        words = words_of(norm, self._spelled)
         asian = has_cjk(norm)
         for match in self._in_words(words):
             yield match._replace(denied=match.denied or denied_text(norm, *match.span)) if asian else match
@@ -143,7 +147,9 @@ class Index:
                     denied = denied_text(norm, start, end)
                     yield Match(phrase, 100.0 - min(gaps, 10), (start, end), denied, len(phrase.pieces))
         for phrase, of_asia in self.patterns:
-            for found in re.finditer(phrase.text[3:], norm) if asian or not of_asia else ():
+            if of_asia and not asian:
+                continue
+            for found in islice(re.finditer(phrase.text[3:], norm), MOST_PLACES):
                 inside = [i for i, word in enumerate(words) if word.start < found.end() and word.end > found.start()]
                 before = words[inside[0] - 1] if inside and inside[0] else None
                 denied = before is not None and before.stem == NOT and before.clause == words[inside[0]].clause
@@ -152,7 +158,7 @@ class Index:
 
     def _spelled(self, word: str) -> str:
         """The word of the phrases that `word` is, a typing error allowed."""
-        if word in self.vocabulary or len(word) < 6 or not word.isalpha():
+        if word in self.vocabulary or word in PAIRED or len(word) < 6 or not word.isalpha():
             return word
         if word not in self._spelling:
             from rapidfuzz import fuzz, process
@@ -191,7 +197,7 @@ def _best_window(
 
     size = len(phrase.words)
     best: tuple[float, int, int] | None = None
-    for at in numbers:
+    for at in numbers[:MOST_PLACES]:
         window = _window(words, places, phrase.own, at, size + min(size - 1, 3))
         if window is None:
             continue
@@ -214,9 +220,12 @@ def _window(
 ) -> tuple[int, int] | None:
     """The shortest stretch with `words[at]` that holds all of `own`, in one sentence and at most `room` words long."""
     sentence = words[at].sentence
-    near = sorted(
-        place for word in own for place in places[word] if abs(place - at) < room and words[place].sentence == sentence
-    )
+    near: list[int] = []
+    for word in own:
+        held = places[word]
+        reach = slice(bisect_left(held, at - room + 1), bisect_left(held, at + room))
+        near += [place for place in held[reach] if words[place].sentence == sentence]
+    near.sort()
     best: tuple[int, int] | None = None
     for start in near:
         if start > at:

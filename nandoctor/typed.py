@@ -54,8 +54,8 @@ _ROOTED = re.compile(r"(?:/|\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[\\/]|\\\\)")
 _ENDED = re.compile(rf"[\w\-./\\~ :+@%=,\[\]\u3040-\ud7af]*[\w\-\])\u3040-\ud7af]\.(?:{_ENDINGS})", re.IGNORECASE)
 _PLACE = re.compile(r"(?::\d+){1,2}$")
 
-_GLOG = re.compile(r"^\s*>?\s*[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+\s+\d+ [\w.]+:\d+\]", re.MULTILINE)
-_DICT_LINE = re.compile(r"""^\s*\{['"](?:\w*loss|step|epoch|iter)['"]: ?[-\w.'"]+,.*\}\s*$""", re.MULTILINE)
+_GLOG = re.compile(r"^[ \t>]{0,8}[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.]+:\d+\]", re.MULTILINE)
+_DICT_LINE = re.compile(r"""^[ \t]{0,8}\{['"](?:\w*loss|step|epoch|iter)['"]: ?[-\w.'"]+,.*\}[ \t]*$""", re.MULTILINE)
 _LOG_WORD = re.compile(
     r"\b(?:loss|lr|learning[_ ]rate|iter(?:ation)?|epoch|step|acc(?:uracy)?|grad_?norm|eta)\b|loss", re.IGNORECASE
 )
@@ -65,7 +65,7 @@ _FIELD = re.compile(
     re.VERBOSE,
 )
 _PROTO_KEY = re.compile(
-    r"^\s*(?:layers?\s*\{|base_lr\s*:|lr_policy\s*:|max_iter\s*:|train_net\s*:|net\s*:\s*\"|(?:bottom|top)\s*:\s*\"|\w+_param\s*\{)",
+    r"^[ \t]*(?:layers?\s*\{|base_lr\s*:|lr_policy\s*:|max_iter\s*:|train_net\s*:|net\s*:\s*\"|(?:bottom|top)\s*:\s*\"|\w+_param\s*\{)",
     re.MULTILINE,
 )
 
@@ -122,7 +122,7 @@ def paths_in(text: str) -> list[str]:
 def _bare(word: str) -> str:
     """Without the punctuation of the sentence around it; a backslash before a space or sign is the terminal's."""
     word = word.rstrip(".,:!?，。：！？").lstrip(",:")
-    word = re.sub(r"^(?:\w+=)(?=[./~])", "", word)
+    word = _PLACE.sub("", re.sub(r"^\w+=", "", word))
     if re.match(r"[A-Za-z]:\\|\\\\", word):
         return word
     return re.sub(r"\\(.)", r"\1", word)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -108,6 +108,7 @@ _PAIRS = {  # two neighbouring stems that are one thing
     ("self", "attention"): "selfattention",
     ("check", "point"): "checkpoint",
 }
+PAIRED = frozenset(word for pair in _PAIRS for word in pair)
 _AS_THEY_ARE = "pretraining loss bias axis focus gas plus less unless process stats pass mps keras"
 _KEPT = frozenset(_AS_THEY_ARE.split())
 _CANON = {word: group.split()[0] for group in _ALIKE for word in group.split()}
@@ -220,8 +221,8 @@ def stem(word: str) -> str:
     return _CANON.get(word, word)
 
 
-def words_of(norm: str) -> list[Word]:
-    """The words of a normalised text that carry meaning, pairs joined, in order."""
+def words_of(norm: str, spelled: Callable[[str], str] = str) -> list[Word]:
+    """The words of a normalised text that carry meaning, pairs joined, in order. `spelled` corrects a stem."""
     ends = [match.start() for match in _SENTENCE_END.finditer(norm)]
     breaks = [match.start() for match in _CLAUSE_END.finditer(norm)]
     words: list[Word] = []
@@ -232,7 +233,7 @@ def words_of(norm: str) -> list[Word]:
                 continue
             raw = "own"
         sentence = bisect_right(ends, match.start())
-        own = stem(raw)
+        own = spelled(stem(raw))
         if words and words[-1].sentence == sentence and (words[-1].stem, own) in _PAIRS:
             last = words.pop()
             words.append(Word(_PAIRS[last.stem, own], last.start, match.end(), sentence, last.clause))
