@@ -227,7 +227,7 @@ class LinePattern(_Struct, frozen=True):
     `{open}` for what may stand in front of it (quotes, `tensor(`, `[`), `{name}` for the name of a quantity; as `pairs`
     alone: `{pair}` (`name: 1`, `name=1`), `{spaced}` (`name 1`), `{either}`, `{quoted}` (`'name': 1`).
 
-    `needs`: a literal the line must hold (cheap test before the regex). `pairs`: a second regex with groups `name` and
+    `needs`: a literal the line must hold (cheap test before the regex); `needs_any`: one of these, in lower case. `pairs`: a second regex with groups `name` and
     `value`, run over the rest of the line (group `pairs` if there is one). `roles`: name -> role where the common
     table (`quantities`) does not say it; names may be regular expressions.
     """
@@ -235,6 +235,7 @@ class LinePattern(_Struct, frozen=True):
     id: Id
     regex: str
     needs: str = ""
+    needs_any: tuple[str, ...] = ()
     pairs: str = ""
     roles: dict[str, str] = {}
     carries_step: bool = False  # later lines without a step of their own belong to this one's
@@ -260,6 +261,7 @@ class BlockPattern(_Struct, frozen=True):
 class EventPattern(_Struct, frozen=True):
     """A line that means something. `observation`/`state`: what it says to the inference, with `trust`.
 
+    `needs`, `needs_any`: as of `LinePattern`.
     Named groups become the event's fields. `ends`: the run ends here, and how. `starts_run`: a new run begins (a file
     may hold several). `resumes`: the run starts from the snapshot named by group `checkpoint`.
     """
@@ -267,6 +269,7 @@ class EventPattern(_Struct, frozen=True):
     id: Id
     regex: str
     needs: str = ""
+    needs_any: tuple[str, ...] = ()
     observation: str = ""
     state: str = ""
     trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
@@ -324,7 +327,7 @@ class Check(_Struct, frozen=True):
     params: dict[str, float | str | bool] = {}
     observation: str = ""
     state: str = ""
-    trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
+    trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.98
     clear: str = ""  # state of the observation when the check ran and did not fire ("" = says nothing)
     causes: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
