@@ -65,7 +65,7 @@ _FIELD = re.compile(
     re.VERBOSE,
 )
 _PROTO_KEY = re.compile(
-    r"^[ \t]*(?:layers?\s*\{|base_lr\s*:|lr_policy\s*:|max_iter\s*:|train_net\s*:|net\s*:\s*\"|(?:bottom|top)\s*:\s*\"|\w+_param\s*\{)",
+    r"^[ \t]*(?:layers?\s*\{|(?:base_lr|lr_policy|max_iter|train_net)\s*:|(?:net|bottom|top)\s*:\s*\"|\w+_param\s*\{)",
     re.MULTILINE,
 )
 
