@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from statistics import median
 
 from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import FILLER_BLOCKS, Material
@@ -15,6 +14,7 @@ from nandoctor.readers.caffe import Layer
 from nandoctor.readers.dimensions import product
 from nandoctor.readers.facts import Series
 from nandoctor.readers.layer_types import KNOWN, STANDARD
+from nandoctor.readers.series import median
 from nandoctor.source import Location
 
 # Published loss weights lie between 1e-4 and 10 (SSD, Faster R-CNN, GoogLeNet's 0.3, gradient penalties of 10).

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from statistics import median
 
 from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import BATCH_NORMS, RECURRENT, Material
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Solver
 from nandoctor.readers.schedule import Schedule
+from nandoctor.readers.series import median
 from nandoctor.source import Location
 
 # A decay that grows is no decay; warm-ups of forks end at base_lr. Twice leaves room for rounding and `sigmoid`.

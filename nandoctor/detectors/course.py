@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from statistics import median
 
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import CouldNotCheck, Evidence, Note
 from nandoctor.readers import series as curves
 from nandoctor.readers.facts import Reading, Series
+from nandoctor.readers.series import median
 
 Args = dict[str, str | float | int]
 SATURATION = 87.3365  # -ln(FLT_MIN): Caffe's softmax loss with the true class at probability 0

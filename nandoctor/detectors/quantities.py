@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from statistics import median
 
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import CouldNotCheck, Evidence, Note
 from nandoctor.readers import series as curves
 from nandoctor.readers.facts import Reading, Series
+from nandoctor.readers.series import median
 
 Args = dict[str, str | float | int]
 # Learning rates by framework: (usual up to, large up to), after published defaults (AdamW 1e-3 .. 5e-5, SGD 0.01 .. 0.1

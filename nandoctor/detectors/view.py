@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cached_property
-from statistics import median
 
 from nandoctor.diagnosis import Evidence, Note, Origin
 from nandoctor.readers import series as curves
 from nandoctor.readers.caffe import Net, Solver
 from nandoctor.readers.facts import Reading, Run, Series
+from nandoctor.readers.series import median
 from nandoctor.source import Location
 
 

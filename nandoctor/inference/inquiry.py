@@ -108,7 +108,7 @@ def what_if(
     """
     first = belief.ranking[0][0]
     found = []
-    for question in ranked_questions(belief, kb, asked)[:12]:
+    for question in ranked_questions(belief, kb, asked)[:6]:
         rows = belief.predictive(question.observation)
         for number, state in enumerate(belief.tables.states[question.observation]):
             chance = math.fsum(p * row[number] for p, row in zip(belief.sets, rows))

@@ -6,10 +6,9 @@ invisible: any doubt about it, and the files are read.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import tempfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,7 +31,7 @@ KINDS: dict[str, type[Any]] = {
     "checks": model.Check,
     "texts": model.Messages,
 }
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 
 
 class Problem(NamedTuple):
@@ -80,14 +79,14 @@ def load_knowledge(overlays: Sequence[str | Path] = (), *, cache: bool = True) -
             raise KnowledgeError(f"no such knowledge folder: {folder}")
     files = [file for folder in folders for file in knowledge_files(folder)]
     place = _cache_file(files) if cache else None
-    if place and (base := _read_cache(place)):
+    if place and (base := _read_cache(*place)):
         return base
     loaded, problems = read_files(file for file, _ in files)
     if problems:
         raise KnowledgeError(_summary(problems), problems[0].location, tuple(problems))
     base = assemble(loaded)
     if place:
-        _write_cache(place, base)
+        _write_cache(*place, base)
     return base
 
 
@@ -185,32 +184,42 @@ def _summary(problems: Sequence[Problem]) -> str:
 # --- cache
 
 
-def _cache_file(files: Sequence[tuple[Path, os.stat_result]]) -> Path | None:
+class _Cache(msgspec.Struct, frozen=True):
+    """What the cache file holds: the state of all files it was made from, in full, and the base."""
+
+    made_from: str
+    base: KnowledgeBase
+
+
+def _cache_file(files: Sequence[tuple[Path, os.stat_result]]) -> tuple[Path, str] | None:
+    """Where the cache of these files is, and the key that it must hold; None where there is no place for one."""
     root = os.environ.get("XDG_CACHE_HOME") or (os.environ.get("HOME", "") and os.environ["HOME"] + "/.cache")
     if not root or os.environ.get("NANDOCTOR_NO_CACHE"):
         return None
-    key = hashlib.blake2b(digest_size=12)
     code = Path(model.__file__).stat()
-    key.update(f"{CACHE_FORMAT} {code.st_size} {code.st_mtime_ns}".encode())
-    for path, stat in files:
-        key.update(f"\0{path}\0{stat.st_size}\0{stat.st_mtime_ns}".encode(errors="surrogateescape"))
-    return Path(root) / "nandoctor" / f"knowledge-{key.hexdigest()}.msgpack"
+    parts = [f"{CACHE_FORMAT} {code.st_size} {code.st_mtime_ns}"]
+    parts += [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in files]
+    key = "\n".join(parts).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return Path(root) / "nandoctor" / f"knowledge-{zlib.crc32(key.encode()):08x}.msgpack", key
 
 
-def _read_cache(place: Path) -> KnowledgeBase | None:
+def _read_cache(place: Path, key: str) -> KnowledgeBase | None:
     try:
-        return msgspec.msgpack.decode(place.read_bytes(), type=KnowledgeBase)
+        cache = msgspec.msgpack.decode(place.read_bytes(), type=_Cache)
     except (OSError, msgspec.MsgspecError):
         return None
+    return cache.base if cache.made_from == key else None
 
 
-def _write_cache(place: Path, base: KnowledgeBase) -> None:
+def _write_cache(place: Path, key: str, base: KnowledgeBase) -> None:
     """Written whole or not at all; older caches go, so that the folder does not grow."""
+    import tempfile
+
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=place.parent)
         with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.msgpack.encode(base))
+            file.write(msgspec.msgpack.encode(_Cache(key, base)))
         Path(name).replace(place)
         old = sorted(place.parent.glob("knowledge-*.msgpack"), key=lambda p: p.stat().st_mtime)[:-4]
         for path in old:
