@@ -196,7 +196,7 @@ class Simulation:
         frequent with the cause and rare without it, the largest p log(p / background).
         """
         index = self.tables.causes.index(cause)
-        found = []
+        found: list[tuple[float, str, str]] = []
         for name in dict.fromkeys(link.observation for link in self.kb.causes[cause].shows):
             row, background = self.tables.rows[name][index], self.tables.rows[name][-1]
             weights = [p * math.log(p / b) for p, b in zip(row, background)]
@@ -209,7 +209,7 @@ class Simulation:
         one with the chance that owners can tell it.
         """
         shown = self.typical(cause)
-        found = []
+        found: list[Evidence] = []
         for name, state in shown.items():
             observation = self.kb.observations[name]
             known = generator.random() < observation.answerable and applies(observation, shown)
