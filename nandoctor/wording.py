@@ -132,12 +132,12 @@ _ASKED = re.compile(
     r"|can (?:i|we) (?:use|add|set|try)|would (?:it|a|that|you)|could (?:it|this|that|the)|might (?:it|this)"
     r"|is (?:it|this|that) (?:because|due|caused|related|possible|the)|does (?:it|this) mean|did i"
     r"|where (?:do|can|should) i|how (?:do|can|should|to) (?:i |we )?(?:set|use|add|enable|disable|turn|lower|clip)"
-    r"|what (?:about|if)|(?:does|do) anyone|need to (?:tweak|lower|change|reduce|add|use|clip)"
+    r"|what (?:about|if)|(?:does|do) anyone (?:recommend|suggest)|need to (?:tweak|lower|change|reduce|add|use|clip)"
     r"|have to (?:tweak|lower|change|add|use)|(?:was|is) (?:told|recommended|suggested|advised)"
     r"|(?:people|they|someone|others|everyone|forums?) (?:say|said|recommend|suggest|advise)\w*)\b"
 )
 _OPEN_QUESTION = re.compile(
-    r"\s*(?:and |but |so )?(?:why|what|how|when|where|which|has|have|any|is it normal|is that normal)\b"
+    r"\s*(?:and |but |so |hi,? |hello,? )?(?:(?:does|do|can|could) (?:anyone|anybody|someone|somebody|you)|why|what|how|when|where|which|has|have|any|is it normal|is that normal)\b"
     r"|.*(?:为什么|为何|请问|怎么|什么|왜|어떻게|무엇|무슨|어떤)"
 )
 _SUPPOSED = re.compile(
@@ -272,6 +272,8 @@ def denied_words(words: Sequence[Word], first: int, last: int, own: frozenset[st
     clauses = (words[first].clause, words[last].clause)
     reach = 2 if first and words[first - 1].stem in _BETWEEN else 1
     if any(word.stem == NOT and word.clause in clauses for word in words[max(0, first - reach) : last + 1]):
+        return True
+    if any(denied_inside(word.stem) for word in words[first + 1 : last] if not word.stem.isascii()):
         return True
     after = words[last + 1] if last + 1 < len(words) else None
     return bool(after and after.clause == clauses[1] and after.stem in _SWITCHED_OFF)
