@@ -137,7 +137,8 @@ _ASKED = re.compile(
     r"|(?:people|they|someone|others|everyone|forums?) (?:say|said|recommend|suggest|advise)\w*)\b"
 )
 _OPEN_QUESTION = re.compile(
-    r"\s*(?:and |but |so |hi,? |hello,? )?(?:(?:does|do|can|could) (?:anyone|anybody|someone|somebody|you)|why|what|how|when|where|which|has|have|any|is it normal|is that normal)\b"
+    r"\s*(?:and |but |so |hi,? |hello,? )?(?:why|what|how|when|where|which|has|have|any|is it normal|is that normal"
+    r"|(?:does|do|can|could) (?:anyone|anybody|someone|somebody|you))\b"
     r"|.*(?:为什么|为何|请问|怎么|什么|왜|어떻게|무엇|무슨|어떤)"
 )
 _SUPPOSED = re.compile(
