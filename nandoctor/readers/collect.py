@@ -107,6 +107,18 @@ class Gathered:
         for step, line, text in rows:
             self.add(step, line, text.decode())
 
+    @property
+    def held(self) -> int:
+        """Readings so far."""
+        return self.count + len(self.items)
+
+    def passed(self, readings: int, nonfinite: int) -> None:
+        """Readings that were seen and not kept."""
+        self.count += readings
+        if self.nonfinite:
+            self.nonfinite += min(nonfinite, readings)
+            self.finite_after += readings - min(nonfinite, readings)
+
     def set_last_step(self, step: float) -> None:
         """The step of the last reading became known after it."""
         if self.items:
@@ -213,6 +225,12 @@ class Events:
         for name, value in fields.items():  # the last scale tells where a collapse ended
             if name in ("scale", "new") and value:
                 event.fields["last_" + name] = value
+
+    def repeat(self, kind: str, times: int) -> None:
+        """More lines of a kind, not looked at."""
+        of_kind = self._kinds.get(kind)
+        if of_kind:
+            next(iter(of_kind.values())).count += times
 
     def count(self, kind: str) -> int:
         """How many lines of this kind there were."""

@@ -21,7 +21,7 @@ from nandoctor.source import printable
 if TYPE_CHECKING:
     from _typeshed import StrPath
 
-CHUNK = 1 << 16  # bytes: fits the second-level cache together with what is made of it
+CHUNK = 1 << 17  # bytes: fits the second-level cache together with what is made of it
 _LONGEST = 4 * LINE_LIMIT  # bytes kept of a line without an end
 _MAGIC = ((b"\x1f\x8b", "gzip"), (b"\xfd7zXZ\x00", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"BZh", "bzip2"))
 _MARKS = (
@@ -66,6 +66,7 @@ class Source:
         self.name = os.fspath(path)
         self.position = 0
         self.size = 0
+        self.packed = False  # known once the first chunk was read
         self.notes: list[str] = []
         try:
             self._file: IO[bytes] = (
@@ -110,6 +111,7 @@ class Source:
             yield head
             yield from raw
             return
+        self.packed = True
         something = False
         try:
             for piece in _decompress(kind, head, raw):

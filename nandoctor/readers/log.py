@@ -84,6 +84,11 @@ def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
     return reader.finish()
 
 
+def keys_of(chunk: bytes) -> list[bytes]:
+    """The key of every line of the chunk."""
+    return chunk.translate(_LOWER, _DROPPED).splitlines()
+
+
 class _Chunk(NamedTuple):
     """Keys and lines of a piece of the file; `base` is the number of the line before."""
 
@@ -124,6 +129,8 @@ class LogReader:
         self._block: Block | None = None
         self._block_lines: list[str] = []
         self._block_start = 0
+        self.border_keys: set[bytes] = set()  # kinds whose lines begin or end a run: never skipped
+        self._event_keys: set[bytes] = set()
         self._looked = 0
         self._markdown = False
         self._started = 0  # line of the last start event
@@ -132,7 +139,7 @@ class LogReader:
 
     def feed(self, chunk: bytes) -> None:
         """Complete lines of the file, in order; the last chunk may end within a line."""
-        keys = chunk.translate(_LOWER, _DROPPED).splitlines()
+        keys = keys_of(chunk)
         lines = chunk.splitlines()
         base = self.line
         if b"\x1b" in chunk or b"\x08" in chunk or self._has_markdown(chunk):
@@ -254,9 +261,23 @@ class LogReader:
 
     def skip(self, lines: int) -> None:
         """Lines of the file that are not read."""
-        self._close_block()
-        self.line += lines
-        self.run.skip()
+        if lines > 0:
+            self._close_block()
+            self.line += lines
+            self.run.skip()
+
+    @property
+    def in_dump(self) -> bool:
+        """Whether the next line may belong to a dump of solver or net."""
+        return self._block is not None
+
+    def count_events(self, present: set[bytes], keys: list[bytes]) -> None:
+        """Repeats of known events in a chunk that is not parsed."""
+        for key in present & self._event_keys:
+            kind = self._kinds.get(key)
+            for event in kind.events if kind is not None else ():
+                if not event.pattern.by_digits:
+                    self.run.events.repeat(event.pattern.id, keys.count(key))
 
     # --- one line
 
@@ -317,7 +338,7 @@ class LogReader:
                 self._block, self._block_start = block, self.line + 1
                 kind.border = True
         if fresh:
-            self._learn_events(kind, text)
+            self._learn_events(key, kind, text)
         for pattern in self.lexicon.line_candidates(text, self.dialects):
             if self.run.apply(pattern, text, self.line):
                 if pattern not in kind.lines:
@@ -327,12 +348,15 @@ class LogReader:
                 return
         self._unknown(key, text, kind)
 
-    def _learn_events(self, kind: Kind, text: str) -> None:
+    def _learn_events(self, key: bytes, kind: Kind, text: str) -> None:
         for event in self.lexicon.event_candidates(text):
             match = event.search(text)
             if match is not None or event.pattern.by_digits:
                 kind.events.append(event)
                 kind.border = kind.border or event.is_border
+                self._event_keys.add(key)
+                if event.is_border:
+                    self.border_keys.add(key)
             if match is not None:
                 self._happened(event, match, text, self.line)
 

@@ -13,6 +13,7 @@ from nandoctor.errors import UnreadableError
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
+from nandoctor.readers.fastscan import HEAD, SMALL, Scanner
 from nandoctor.readers.lines import Source
 from nandoctor.readers.log import LogReader
 from nandoctor.readers.metrics import metrics_kind, read_json, read_table
@@ -79,12 +80,21 @@ def read_parts(paths: Sequence[str], lexicon: Lexicon, progress: Progress | None
             reader = LogReader(path, lexicon)
         else:
             reader.next_part(path)
-        told = 0
+        told = read = 0
+        scanner = Scanner(reader)
+        limit = HEAD if source.size > SMALL and not source.packed else SMALL
         for piece in pieces:
-            reader.feed(piece)
+            if read < limit - HEAD:
+                reader.feed(piece)
+            elif read < limit:
+                scanner.head(piece)
+            else:
+                scanner.feed(piece)
+            read += len(piece)
             if progress is not None and source.position - told > 1 << 22:
                 told = source.position
                 progress(source.position, source.size)
+        scanner.finish()
         reader.notes += source.notes
     assert reader is not None
     return reader.finish()

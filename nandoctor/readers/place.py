@@ -6,12 +6,13 @@ from __future__ import annotations
 class Place:
     """Step, or epoch and iteration within it, counted through; what lines without their own take over."""
 
-    __slots__ = ("_turns", "base", "epoch", "seen_epoch", "step", "total")
+    __slots__ = ("_turns", "base", "epoch", "gap", "seen_epoch", "step", "total")
 
     def __init__(self) -> None:
         self.step: float | None = None  # carried to lines without their own
         self.epoch: float | None = None
         self.base = 0.0  # number of the first epoch, 0 or 1
+        self.gap = False  # lines were left out, and no line since has told the place
         self.seen_epoch = False
         self.total = 0.0  # of the bar whose count is carried
         self._turns: dict[tuple[int, float], list[float]] = {}
@@ -50,3 +51,4 @@ class Place:
         """Lines were left out: nothing is carried over."""
         self.step = None
         self.epoch = None
+        self.gap = True

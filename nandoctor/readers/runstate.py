@@ -116,6 +116,8 @@ class RunState:
         elif pattern.dialect.generic and all(gathered.role == "other" for gathered, _ in found):
             return False
         step, unit = self._stands(pattern, match, places)
+        if self.place.gap and not self._found_again(step, found):
+            return True
         for gathered, value in found:
             gathered.unit = unit
             gathered.add(step, line, value)
@@ -123,6 +125,13 @@ class RunState:
         if follows and (follows == "always" or self.cleared == line - 1):
             self.waiting += [gathered for gathered, _ in found]
         return True
+
+    def _found_again(self, step: float | None, found: Sequence[tuple[Gathered, str]]) -> bool:
+        """After lines were left out: whether the line's place is known, if the series tell theirs at all."""
+        if step is not None:
+            self.place.gap = False
+            return True
+        return not any(gathered.items and gathered.items[-1][0] is not None for gathered, _ in found)
 
     def target(self, pattern: Line, name: str) -> Target:
         """Where numbers of this name go."""

@@ -48,6 +48,7 @@ class Shape:
         name: group of a printed name that varies; its number is in group `value`.
         step, steps, epoch, iter, iters: groups, -1 if there is none.
         texts: groups of a layer's phase, name and blob.
+        words: what stands in front of each series' number.
     """
 
     __slots__ = (
@@ -63,10 +64,12 @@ class Shape:
         "steps",
         "texts",
         "value",
+        "words",
     )
 
     def __init__(self, pattern: Line, regex: bytes, spans: list[Span]) -> None:
         self.pattern = pattern
+        self.words: dict[Gathered, bytes] = {}
         made = re.compile(regex)
         self.findall: Callable[[bytes], list[tuple[bytes, ...]]] = made.findall
         self.search: Callable[[bytes], re.Match[bytes] | None] = made.search
@@ -105,7 +108,12 @@ def shape_of(pattern: Line, text: str, run: RunState) -> Shape | None:
                 return None
             spans += found[0]
             names = found[1]
-    return _build(pattern, text, sorted(spans, key=lambda span: span.start), names)
+    shape = _build(pattern, text, sorted(spans, key=lambda span: span.start), names)
+    if shape is not None and shape.name >= 0:
+        printed = match[pattern.name]
+        if isinstance(target := run.target(pattern, printed), Gathered):
+            shape.words[target] = text[match.start(pattern.name) : match.start(pattern.value)].strip(" \t").encode("utf-8", "replace")
+    return shape
 
 
 def _pairs(pattern: Line, part: str, offset: int, run: RunState) -> tuple[list[Span], list[tuple[int, int]]] | None:
@@ -153,7 +161,18 @@ def _build(pattern: Line, text: str, spans: list[Span], names: list[tuple[int, i
         return None
     found = shape.findall(text.encode("utf-8", "replace"))
     read = [text[span.start : span.end].encode("utf-8", "replace") for span in spans]
-    return shape if len(found) == 1 and list(found[0][: len(spans)]) == read else None
+    if len(found) != 1 or list(found[0][: len(spans)]) != read:
+        return None
+    for span in spans:
+        if span.target is not None:
+            shape.words.setdefault(span.target, _words(text, span.start))
+    return shape
+
+
+def _words(text: str, end: int) -> bytes:
+    """The words in front of a number, back to the number before."""
+    start = max((piece.end() for piece in _VARIES.finditer(text, 0, end)), default=0)
+    return text[max(start, end - 40) : end].strip(" \t").encode("utf-8", "replace")
 
 
 def _lead(text: str, first: Span, names: list[tuple[int, int]]) -> bytes:

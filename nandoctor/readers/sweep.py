@@ -49,6 +49,7 @@ class Sweep:
         self.before = run.place.step
         self.counts: dict[str, int] = {}
         self._told_lines: list[int] = []
+        self._gap = run.place.gap
         self._plans: list[_Plan] = []
         self._batches: dict[int, _Batch] = {}
         self._mixed: set[int] = set()  # series fed by lines of several shapes
@@ -192,6 +193,11 @@ class Sweep:
                 self.run.layers.add(reading)
 
     def _add(self, target: Gathered, rows: list[tuple[float | None, int, bytes]], unit: str) -> None:
+        if self._gap and target.items and target.items[-1][0] is not None:
+            rows = [row for row in rows if row[0] is not None]
+            if not rows:
+                return
+            self.run.place.gap = False
         target.unit = unit
         batch = self._batches.get(id(target))
         if batch is None:
