@@ -68,7 +68,7 @@ def _patterns(item: Loaded) -> Iterator[Problem]:
 def _unsampled(item: Loaded) -> Iterator[Problem]:
     """Patterns that no sample uses, and a dialect that shows no line it must not take."""
     dialect: model.Dialect = item.entity
-    lines = [sample.line for sample in dialect.samples if sample.match]
+    lines = [line for sample in dialect.samples if sample.match for line in sample.line.split("\n")]
     events = {sample.event for sample in dialect.samples}
     for number, pattern in enumerate(dialect.lines):
         if not any(_takes(pattern, line) for line in lines):
