@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from nandoctor.tui.app import NandoctorApp
 
 WIDE = 90  # columns from which the side panel has room
+TELL_EVERY = 0.1  # seconds between two looks at the progress
 REPORT = "save nandoctor-report.md"
 
 
@@ -251,10 +253,15 @@ class ConsultationScreen(Screen[int]):
     def _read(self, consultation: Consultation, inputs: Inputs) -> None:
         """In a thread: touches no widget, only posts."""
 
+        told = 0.0
+
         def progress(done: int, total: int) -> None:
+            nonlocal told
             if self._stop.is_set():
                 raise StopReading
-            self.post_message(ReadingAt(done, total))
+            if time.monotonic() - told > TELL_EVERY:
+                told = time.monotonic()
+                self.post_message(ReadingAt(done, total))
 
         try:
             progress(0, 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual import events
-from textual.app import RenderResult
 from textual.content import Content
 from textual.geometry import Size
 from textual.reactive import reactive
@@ -69,9 +68,6 @@ class Choices(Laid):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: D102
         return len(self.grid(width))
-
-    def render(self) -> RenderResult:  # noqa: D102
-        return self.content(self.content_size.width)
 
     async def retire(self) -> None:
         """No longer to be picked from. A plan stays to be read; the answers of a question go."""

@@ -21,11 +21,13 @@ class Act(Static, can_focus=True):
 
     def __init__(self, label: str, action: str, remedy: str, text: str = "") -> None:
         super().__init__(label, markup=False, classes="act")
-        self.message = StepWanted(action, remedy, text)
+        self.action = action
+        self.remedy = remedy
+        self.text = text
 
     def action_act(self) -> None:
         """Does it."""
-        self.post_message(self.message)
+        self.post_message(StepWanted(self.action, self.remedy, self.text))
 
     def on_click(self, event: events.Click) -> None:
         """Does it."""

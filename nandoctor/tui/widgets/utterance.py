@@ -42,10 +42,11 @@ class Laid(Widget):
         return page_content(self.page(max(MIN_WIDTH, min(width, MAX_WIDTH))), self.coloured)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: D102
-        return self.content(width).get_height(self.styles.get_rules(), width)
+        return self.content(width).get_height(self.styles.get_rules(), width) if width > 0 else 1
 
     def render(self) -> RenderResult:  # noqa: D102
-        return self.content(self.content_size.width)
+        width = self.content_size.width
+        return self.content(width) if width > 0 else Content("")
 
 
 class Utterance(Laid):
