@@ -1,0 +1,1 @@
+"""The probe of Caffe nets: what it inserts, what it leaves alone, and its Python layer against a fake pycaffe."""
