@@ -85,7 +85,8 @@ def _unsampled(item: Loaded) -> Iterator[Problem]:
 def _takes(pattern: model.LinePattern | model.EventPattern, line: str) -> bool:
     from nandoctor.readers.dialect import compiled
 
-    if pattern.needs not in line:
+    lowered = line.lower()
+    if pattern.needs not in line or (pattern.needs_any and not any(need in lowered for need in pattern.needs_any)):
         return False
     try:
         return compiled(pattern.regex).search(line) is not None
