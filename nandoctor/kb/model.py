@@ -241,6 +241,7 @@ class LinePattern(_Struct, frozen=True):
     carries_step: bool = False  # later lines without a step of their own belong to this one's
     validation: bool = False  # losses and metrics of this line are of the validation set
     refreshes: bool = False  # a progress bar: a later line of the same step replaces the reading
+    keeps: bool = False  # the bar goes on showing the last validation and epoch values until there are new ones
     step_follows: Literal["", "always", "cleared"] = ""  # the line's step is that of the next line that carries one;
     # `cleared`: only if a bar was wiped for this line (tqdm.write draws it anew, with the step, after the line)
     records: Literal["reading", "columns", "row", "layer", "layer_name", "top", "top_shape", "header", "nothing"] = (

@@ -45,7 +45,7 @@ class Gathered:
         "weight",
     )
 
-    def __init__(self, quantity: str, role: Role, refreshes: bool = False) -> None:
+    def __init__(self, quantity: str, role: Role, refreshes: bool = False, keeps: bool = False) -> None:
         self.quantity = quantity
         self.role = role
         self.refreshes = refreshes
@@ -59,7 +59,7 @@ class Gathered:
         self.unit = ""
         self.mean: Gathered | None = None
         self.last = ""  # as printed, in a bar
-        self.sticky = role.startswith("validation") or quantity.endswith("epoch")  # printed all through the next epoch
+        self.sticky = keeps and (role.startswith("validation") or quantity.endswith("epoch"))
 
     def add(self, step: float | None, line: int, text: str) -> None:
         """A reading as printed."""
@@ -202,6 +202,14 @@ class GatheredEvent:
         self.seen: set[str] = {text}
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 class Events:
     """The events of a run by kind; different texts of one kind stay apart up to a limit, repeats are counted."""
 
@@ -213,7 +221,7 @@ class Events:
     def add(self, kind: str, line: int, text: str, fields: dict[str, str]) -> None:
         """One more line of this kind."""
         of_kind = self._kinds.setdefault(kind, {})
-        key = tuple(v for k, v in fields.items() if k not in ("scale", "step", "old", "new", "rank", "value"))
+        key = tuple(v for k, v in fields.items() if k == "code_line" or not _is_number(v))
         event = of_kind.get(key)
         if event is None and len(of_kind) >= self.APART:
             event = next(iter(of_kind.values()))

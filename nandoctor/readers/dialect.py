@@ -168,6 +168,7 @@ class Line:
 
     def role(self, name: str) -> str:
         """The role this pattern gives the name; empty: see the common table."""
+        self.compile()
         return next((role for regex, role in self._roles if regex.fullmatch(name)), "")
 
 

@@ -27,6 +27,7 @@ LEARN = 300  # chunks parsed because of lines of an unknown kind that look harml
 MANY = 48  # new kinds in one chunk: the log is full of names, look at the chunk as a whole
 ABOVE, BELOW = 3_000, 1_500  # bytes parsed before and after a place of interest
 ALL_VALUES = 32 << 20  # bytes; from there on the losses of every third chunk are read
+MIN_NEEDLE = 5  # letters of an event's literal that are worth a search
 MAX_SEEN = 200_000
 _NONFINITE = re.compile(rf"(?<![\w.])(?=[-+]?[nNiI]){NUMBER}")
 
@@ -104,10 +105,8 @@ class Scanner:
 
     def _prepare(self) -> None:
         self._scanning = True
-        needles = {
-            "".join(c for c in e.needs.lower() if c.isascii() and c.isalpha()) for e in self.reader.lexicon.events
-        }
-        self._needles = tuple(sorted(needle.encode() for needle in needles if len(needle) >= 5))
+        needles = {b"".join(keys_of(event.needs.encode())) for event in self.reader.lexicon.events}
+        self._needles = tuple(sorted(needle for needle in needles if len(needle) >= MIN_NEEDLE))
         self._learn_main()
 
     def _see(self, kinds: Iterable[bytes]) -> None:

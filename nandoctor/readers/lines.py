@@ -7,6 +7,7 @@ that ends where a line ends.
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import re
 import sys
@@ -62,14 +63,19 @@ class Source:
         UnreadableError: missing, a folder, no permission, a broken archive.
     """
 
-    def __init__(self, path: StrPath) -> None:
+    def __init__(self, path: StrPath, data: bytes | None = None) -> None:
         self.name = os.fspath(path)
+        self.data = data  # a pasted text instead of a file
         self.position = 0
         self.size = 0
         self.packed = False  # known once the first chunk was read
         self.notes: list[str] = []
+        if data is not None:
+            self._file: IO[bytes] = io.BytesIO(data)
+            self.size = len(data)
+            return
         try:
-            self._file: IO[bytes] = (
+            self._file = (
                 sys.stdin.buffer if self.name == "-" else Path(path).open("rb", buffering=0)  # noqa: SIM115
             )
             if self.name != "-":

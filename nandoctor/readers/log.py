@@ -20,7 +20,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.collect import PART
 from nandoctor.readers.dialect import Block, Event, Lexicon, Line
 from nandoctor.readers.facts import Embedded, Run
-from nandoctor.readers.lines import aligned, overprinted, text_of, without_marks
+from nandoctor.readers.lines import overprinted, text_of, without_marks
 from nandoctor.readers.runstate import LOSSES, RunState
 from nandoctor.readers.shape import shape_of
 from nandoctor.readers.sweep import MAX_SHAPES, Sweep
@@ -70,18 +70,15 @@ def read_run(
 
 
 def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
-    """The run in a pasted text.
+    """The run in a pasted text, or in the bytes of a file.
 
     Raises:
-        UnreadableError: nothing in it.
+        UnreadableError: nothing in it, binary, or a net.
     """
     data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    if not data.strip():
-        raise UnreadableError(f"{printable(name)} is empty")
-    reader = LogReader(name, Lexicon(kb))
-    for chunk in aligned(iter([data])):
-        reader.feed(chunk)
-    return reader.finish()
+    from nandoctor.readers.merge import read_parts
+
+    return read_parts([name], Lexicon(kb), data=data)
 
 
 def keys_of(chunk: bytes) -> list[bytes]:

@@ -56,15 +56,17 @@ def rotated(paths: Sequence[str]) -> list[list[str]]:
     return [[path for _, path in sorted(parts)] for parts in groups.values()]
 
 
-def read_parts(paths: Sequence[str], lexicon: Lexicon, progress: Progress | None = None) -> Run:
-    """One file, or the parts of one rotated log as one.
+def read_parts(
+    paths: Sequence[str], lexicon: Lexicon, progress: Progress | None = None, data: bytes | None = None
+) -> Run:
+    """One file, or the parts of one rotated log as one. With `data`, `paths` holds the name of that text.
 
     Raises:
         UnreadableError: empty, binary, a net instead of a log, not to be opened.
     """
     reader: LogReader | None = None
     for path in paths:
-        source = Source(path)
+        source = Source(path) if data is None else Source(path, data)
         chunks = source.chunks()
         first = next(chunks, b"")
         second = next(chunks, b"") if len(first) < 4096 else b""

@@ -96,7 +96,9 @@ class Metrics:
         found = self._targets.get(name, self)
         if not isinstance(found, Metrics):
             return found
-        role = self.lexicon.roles.role(name)
+        lines = (line for line in self.lexicon.lines if line.dialect.id == self.dialect and line.pattern.pairs)
+        own = (line.role(name) for line in lines)
+        role = next((role for role in own if role), "") or self.lexicon.roles.role(name)
         made: Gathered | str | None
         if role in PLACES:
             made = role

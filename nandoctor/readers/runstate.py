@@ -160,7 +160,8 @@ class RunState:
         if gathered is None:
             if len(self.series) >= MAX_SERIES:
                 return None
-            gathered = Gathered(name, role, pattern.pattern.refreshes)  # type: ignore[arg-type]
+            bar = pattern.pattern
+            gathered = Gathered(name, role, bar.refreshes, bar.keeps)  # type: ignore[arg-type]
             self.series[key] = gathered
         if role in LOSSES:
             self.has_loss = True

@@ -112,7 +112,9 @@ def shape_of(pattern: Line, text: str, run: RunState) -> Shape | None:
     if shape is not None and shape.name >= 0:
         printed = match[pattern.name]
         if isinstance(target := run.target(pattern, printed), Gathered):
-            shape.words[target] = text[match.start(pattern.name) : match.start(pattern.value)].strip(" \t").encode("utf-8", "replace")
+            shape.words[target] = (
+                text[match.start(pattern.name) : match.start(pattern.value)].strip(" \t").encode("utf-8", "replace")
+            )
     return shape
 
 
