@@ -396,6 +396,45 @@ def replay(transcript: str, overlays: Sequence[str]) -> None:
     sys.exit(ExitCode.FAULT if difference else ExitCode.FINE)
 
 
+@group.command()
+@click.argument("log")
+@click.option("--net", metavar="FILE", default="", help="Caffe's train_val.prototxt, for the diagnosis.")
+@click.option("--solver", metavar="FILE", default="", help="Caffe's solver.prototxt, for the diagnosis.")
+@click.option("--exec", "command", metavar="CMD", default="", help="Run this at a warning and at the onset.")
+@click.option("--interval", type=click.FloatRange(0.05), default=1.0, show_default=True, help="Seconds between looks.")
+@click.option("--idle", type=float, metavar="SECONDS", help="Stop when nothing was written for so long.")
+@click.option("--once", is_flag=True, help="Read to the present end and stop.")
+@language
+@overlays
+def watch(log: str, command: str, interval: float, idle: float | None, once: bool, **options: Any) -> None:
+    """Follow a log that is being written; warn before the NaN, diagnose at it.
+
+    Ends with 1 at a warning (--once) or at the onset, with 0 when the log stays calm.
+    """
+    import math
+
+    from nandoctor.render import text
+    from nandoctor.watch import Watch, follow
+
+    lang = options["lang"] or locale_language()
+    base = _knowledge(options["overlays"])
+    watcher = Watch(log, base, lang, options["net"], options["solver"])
+    if not Path(log).exists():
+        if once:
+            raise UnreadableError(f"{printable(log)}: no such file")
+        click.echo(base.text("watch:waiting", lang, file=printable(log)), err=True)
+    code = follow(
+        watcher,
+        lambda line: click.echo(printable(line) if "\n" not in line else line),
+        lambda consultation: text.render(consultation.diagnosis, base, lang=lang, width=_width()),
+        command=command,
+        interval=interval,
+        idle=math.inf if idle is None else idle,
+        once=once,
+    )
+    sys.exit(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: runs a command, prints what went wrong, exits with the code of the contract."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
