@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from nandoctor.kb.model import KnowledgeBase, Observation
-from nandoctor.phrases import Index, Match
+from nandoctor.phrases import Index, Match, compiled
 from nandoctor.typed import COMMANDS, Command, looks_like_log, looks_like_prototxt, parse_command, paths_in
 from nandoctor.wording import NOT, has_cjk, normalised, scope_of, stem
 
@@ -218,7 +218,7 @@ def answer_in_words(text: str, observation: Observation | str, lang: str, kb: Kn
         if bare in labels or bare in (option.id, option.id.replace("_", " ")):
             return option.id
     for state in ids:
-        if any(re.fullmatch(pattern, bare) for pattern in index.whole.get((observation.id, state), ())):
+        if any(compiled(pattern).fullmatch(bare) for pattern in index.whole.get((observation.id, state), ())):
             return state
     named = _named(bare, observation, tuple(languages))
     if named:
@@ -274,6 +274,6 @@ def _plain(word: str, observation: Observation, index: Index) -> str | None:
         return word
     for state in ids:
         for pattern in index.whole.get((observation.id, state), ()):
-            if any(re.fullmatch(pattern, spoken) for spoken in _SPOKEN[word]):
+            if any(compiled(pattern).fullmatch(spoken) for spoken in _SPOKEN[word]):
                 return state
     return "none" if word == "no" and "none" in ids else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -62,6 +63,12 @@ _JOINT = re.compile(
 )
 _PARTICLE = re.compile("(?<=[\uac00-\ud7af]{2})[을를은는이가]$")
 _STOP = re.compile(r"[。！？\n;；]|\. ")
+
+
+@lru_cache(maxsize=4096)
+def compiled(expression: str) -> re.Pattern[str]:
+    """The expression, compiled when it is first needed; there are more than `re` itself keeps."""
+    return re.compile(expression)
 
 
 class Phrase(NamedTuple):
@@ -149,7 +156,7 @@ class Index:
         for phrase, of_asia in self.patterns:
             if of_asia and not asian:
                 continue
-            for found in islice(re.finditer(phrase.text[3:], norm), MOST_PLACES):
+            for found in islice(compiled(phrase.text[3:]).finditer(norm), MOST_PLACES):
                 inside = [i for i, word in enumerate(words) if word.start < found.end() and word.end > found.start()]
                 before = words[inside[0] - 1] if inside and inside[0] else None
                 denied = before is not None and before.stem == NOT and before.clause == words[inside[0]].clause
