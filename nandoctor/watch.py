@@ -159,6 +159,9 @@ def follow(
             if once or quiet >= idle:
                 return ExitCode.FAULT if watch.warned else ExitCode.FINE
             sleep(interval)
+    finally:
+        watch.follower.close()
+
 
 def _run(command: str, notice: Notice, path: str, tell: Callable[[str], None]) -> None:
     import os
