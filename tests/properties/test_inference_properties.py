@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from nandoctor.consultation import Consultation
 from nandoctor.diagnosis import Evidence
 from nandoctor.inference import explain, inquiry, planning
 from nandoctor.inference.belief import Belief
 from nandoctor.inference.tables import UNSAID_FLOOR, Tables, build_tables, distribution, joined
+from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import Cause, KnowledgeBase, Observation, Remedy, RemedyUse, Shows, State, Text
 
 T = Text("text")
@@ -247,3 +249,25 @@ def test_plans_hold_each_remedy_once_and_skip_what_was_tried(data: st.DataObject
         assert len(names) == len(set(names))
         assert "r1" not in names
         assert all(0.0 <= step.success <= 1.0 for step in plan)
+
+
+REAL = load_knowledge(cache=False)
+
+
+@settings(limits, max_examples=8)
+@given(st.data())
+def test_a_consultation_does_not_depend_on_the_order_of_its_answers(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.sampled_from(sorted(REAL.observations)), unique=True, min_size=1, max_size=12))
+    states = {name: data.draw(st.sampled_from([s.id for s in REAL.observations[name].states])) for name in names}
+    consultation = Consultation.open(kb=REAL, answers=states)
+    other = Consultation.open(kb=REAL)
+    for name in data.draw(st.permutations(names)):
+        other = other.answer(name, "unknown").answer(name, states[name], asked=False)
+    assert other.causes == consultation.causes
+    assert other.diagnosis.fastest == consultation.diagnosis.fastest
+    assert (
+        other.undo(names[0]).causes
+        == Consultation.open(
+            kb=REAL, answers={name: state for name, state in states.items() if name != names[0]}
+        ).causes
+    )
