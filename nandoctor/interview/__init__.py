@@ -40,6 +40,7 @@ def opening(now: Interview) -> Turn:
 
 def turn(now: Interview, line: str) -> Turn:
     """One line (or one pasted text) of the owner. Never raises for anything that can be typed."""
+    line = line.replace("\r\n", "\n").replace("\r", "\n")  # terminals paste line ends as returns
     text = line.strip()
     if hearing.is_binary(text):
         return stay(now, Sentence("say.binary-paste", level="warning"))

@@ -17,7 +17,7 @@ from nandoctor.tui.commands import ConsultationCommands
 from nandoctor.tui.screens.consultation import ConsultationScreen
 from nandoctor.tui.themes import DARK, FALLBACK, PLAIN, THEMES
 
-SIGNALS = ("SIGTERM", "SIGHUP")
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class NandoctorApp(App[int]):

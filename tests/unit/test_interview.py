@@ -378,6 +378,9 @@ class TestFiles:
         assert "pasted:23" in said
         assert talk.now.consultation.ingested.run is not None
 
+    def test_a_terminal_pastes_returns_for_line_ends(self, knowledge: KnowledgeBase) -> None:
+        assert "pasted:23" in Talk(knowledge).say(caffe_log(GROWING).replace("\n", "\r"))
+
     def test_a_pasted_solver_is_read(self, knowledge: KnowledgeBase) -> None:
         talk = Talk(knowledge)
         talk.say('net: "train_val.prototxt"\nbase_lr: 0.01\nlr_policy: "step"\nmax_iter: 100\n')
