@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from nandoctor.diagnosis import Evidence
-from nandoctor.inference import explain, inquiry
+from nandoctor.inference import explain, inquiry, planning
 from nandoctor.inference.belief import CALIBRATION, Belief
 from nandoctor.inference.tables import NONE_OF_THESE, build_tables
 from nandoctor.kb.model import Cause, KnowledgeBase, Observation, Remedy, RemedyUse, Shows, State, Text
@@ -308,6 +308,35 @@ def test_a_state_that_follows_from_another_held_one_adds_nothing(seed: int) -> N
         expected = normalised([naive.joint(members) for members in naive.sets])
         got = {tuple(tables.causes[i] for i in s.members): p for s, p in zip(tables.sets, belief.sets)}
         assert [got[m] for m in naive.sets] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_chances_of_a_plan_equal_the_enumeration_of_what_each_step_cures(seed: int) -> None:
+    """Every way in which the steps can cure or miss each member of each set, summed."""
+    rng = random.Random(7000 + seed)
+    kb = random_knowledge(rng)
+    chance = {(f"r{n}", cause): rng.choice((0.0, 0.1, 0.4, 0.7, 0.9)) for n in range(3) for cause in kb.causes}
+    for name, cause in kb.causes.items():
+        uses = tuple(RemedyUse(f"r{n}", chance[f"r{n}", name]) for n in range(3) if chance[f"r{n}", name])
+        kb.causes[name] = msgspec.structs.replace(cause, remedies=uses)
+    belief = Belief(build_tables(kb), random_evidence(rng, kb))
+    plan = planning.fix_plan(belief, kb)
+    cured_before = 0.0
+    for count, step in enumerate(plan, start=1):
+        cured = 0.0
+        for fault_set, probability in zip(belief.tables.sets, belief.sets):
+            members = [belief.tables.causes[i] for i in fault_set.members]
+            if not all(member in kb.causes and kb.causes[member].fault for member in members):
+                continue
+            pairs = [(s.remedy, member) for s in plan[:count] for member in members]
+            for outcome in itertools.product((True, False), repeat=len(pairs)):
+                healed = {member for (_, member), worked in zip(pairs, outcome) if worked}
+                if healed == set(members):
+                    cured += probability * math.prod(
+                        chance[pair] if worked else 1 - chance[pair] for pair, worked in zip(pairs, outcome)
+                    )
+        assert step.success == pytest.approx((cured - cured_before) / (1 - cured_before), abs=2e-3)
+        cured_before = cured
 
 
 def test_a_textbook_case_by_number() -> None:
