@@ -227,8 +227,8 @@ class LinePattern(_Struct, frozen=True):
     `{open}` for what may stand in front of it (quotes, `tensor(`, `[`), `{name}` for the name of a quantity; as `pairs`
     alone: `{pair}` (`name: 1`, `name=1`), `{spaced}` (`name 1`), `{either}`, `{quoted}` (`'name': 1`).
 
-    `needs`: a literal the line must hold (cheap test before the regex); `needs_any`: one of these, in lower case. `pairs`: a second regex with groups `name` and
-    `value`, run over the rest of the line (group `pairs` if there is one). `roles`: name -> role where the common
+    `needs`: a literal the line must hold (cheap test before the regex); `needs_any`: one of these, in lower case.
+    `pairs`: a second regex with groups `name` and `value`, run over the rest of the line (group `pairs` if there is one). `roles`: name -> role where the common
     table (`quantities`) does not say it; names may be regular expressions.
     """
 
