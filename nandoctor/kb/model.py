@@ -228,8 +228,8 @@ class LinePattern(_Struct, frozen=True):
     alone: `{pair}` (`name: 1`, `name=1`), `{spaced}` (`name 1`), `{either}`, `{quoted}` (`'name': 1`).
 
     `needs`: a literal the line must hold (cheap test before the regex); `needs_any`: one of these, in lower case.
-    `pairs`: a second regex with groups `name` and `value`, run over the rest of the line (group `pairs` if there is one). `roles`: name -> role where the common
-    table (`quantities`) does not say it; names may be regular expressions.
+    `pairs`: a second regex with groups `name` and `value`, run over the rest of the line (group `pairs` if there is
+    one). `roles`: name -> role where the common table (`quantities`) does not say it; names may be regular expressions.
     """
 
     id: Id
