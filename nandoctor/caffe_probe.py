@@ -257,7 +257,7 @@ def data_net(document: Document, about: _About) -> str:
         return ""
     taken = {layer.name for layer in sources}
     tell = about._replace(start=0, iter_size=1)
-    parts = [f"name: {_quoted(f'{net.name or "net"}_data')}"]
+    parts = ["name: " + _quoted((net.name or "net") + "_data")]
     for layer in sources:
         if layer.type in MADE_UP:
             continue
