@@ -308,7 +308,8 @@ def kb_check(overlays: Sequence[str]) -> None:
     problems = check_all(overlays)
     for problem in problems:
         click.echo(str(problem))
-    click.echo(f"{len(problems)} problems" if problems else "no problems")
+    count = len(problems)
+    click.echo("no problems" if not count else "1 problem" if count == 1 else f"{count} problems")
     sys.exit(ExitCode.FAULT if problems else ExitCode.FINE)
 
 
@@ -322,6 +323,15 @@ def kb_test(form: str, overlays: Sequence[str]) -> None:
     text, failed = run_embedded(_knowledge(overlays), form)
     _write(text, None)
     sys.exit(ExitCode.FAULT if failed else ExitCode.FINE)
+
+
+@kb.command("sensitivity")
+@overlays
+def kb_sensitivity(overlays: Sequence[str]) -> None:
+    """Which words of frequency, moved one step, change the outcome of an embedded case."""
+    from nandoctor.authoring import sensitivity_table
+
+    _write(sensitivity_table(_knowledge(overlays)), None)
 
 
 @kb.command("graph")

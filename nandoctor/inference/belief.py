@@ -52,7 +52,8 @@ def settled(evidence: Iterable[Evidence]) -> dict[str, Evidence]:
 
 def _rank(item: Evidence) -> tuple[int, float, str]:
     order = ORIGIN_ORDER.index(item.origin)
-    return (min(order, 2) if item.origin in ("log", "net", "solver") else order, -item.trust, item.state)
+    sure = max(item.likelihoods.values()) / math.fsum(item.likelihoods.values()) if item.likelihoods else item.trust
+    return (min(order, 2) if item.origin in ("log", "net", "solver") else order, -sure, item.state)
 
 
 class Belief:
