@@ -35,9 +35,22 @@ def kind_of(text: str) -> Literal["log", "prototxt", "words"]:
     """What a pasted text of several lines is."""
     from nandoctor.dialogue import looks_like_log, looks_like_prototxt
 
-    if looks_like_prototxt(text):
+    if looks_like_prototxt(text) or _is_prototxt(text):
         return "prototxt"
     return "log" if looks_like_log(text) else "words"
+
+
+def _is_prototxt(text: str) -> bool:
+    """Whether the whole text is a net or a solver, however its fields are spread over the lines."""
+    from nandoctor.readers.caffe import kind_of as prototxt_kind
+    from nandoctor.readers.textproto import parse
+
+    if "{" not in text[:SAMPLE] and ":" not in text[:SAMPLE]:
+        return False
+    try:
+        return prototxt_kind(parse(text, "")) != "unknown"
+    except NandoctorError:
+        return False
 
 
 def paths(text: str) -> tuple[str, ...]:

@@ -161,7 +161,10 @@ def conclude(interview: Interview, told: Sequence[Reply] = (), variant: Variant 
         after = interview.having(pending=AtPlan("fastest", steps))
         return Turn(after, (*told, Result(diagnosis, brief=True), Sentence("say.plan-as-before", level="hint")))
     result = Result(diagnosis, brief=interview.told == first)
-    return show_plan(interview.having(told=first, shown=steps), (*told, result), variant)
+    held = interview.consultation.ingested
+    blind = not interview.told and held.run is None
+    hint = (Sentence("say.log-would-help", level="hint"),) if blind else ()
+    return show_plan(interview.having(told=first, shown=steps), (*told, result, *hint), variant)
 
 
 def ask(interview: Interview, observation: str, told: Sequence[Reply] = (), *, again: bool = False) -> Turn:

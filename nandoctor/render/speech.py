@@ -44,6 +44,7 @@ CLAIMS = 6
 PLACE_SHARE = 0.34  # of the width for `file:line`
 NARROW_SHARE = 0.8  # where the place has a line of its own
 SHOWN_FROM = 0.005
+CLEAR = "checks.clear"  # "nothing unusual" does not say in what
 WORTH = 0.75  # decibans; less prints as nothing
 ASKING = (Asking, Picking, Disagreement)
 GUIDE = ("0", "find", "why", "how", "whatif", "evidence", "undo", "wrong", "plan", "step", "tried", "more", "save",
@@ -99,8 +100,12 @@ def evidence_text(item: Evidence | Weighed, words: Words) -> str:
     """What was seen, in words."""
     if item.origin == "tried":
         return words.remedy(item.observation)
-    told = words.note(item.note) if item.note else ""
-    return told or state_text(item.observation, item.state, words)
+    known = words.kb.observations.get(item.observation)
+    if item.note is None or item.note.id == CLEAR:
+        return state_text(item.observation, item.state, words)
+    if known is not None and item.state == known.normal and not item.note.args:
+        return state_text(item.observation, item.state, words)
+    return words.note(item.note) or state_text(item.observation, item.state, words)
 
 
 def state_text(observation: str, state: str, words: Words) -> str:
@@ -169,7 +174,7 @@ def _what_was_read(reply: FilesRead, words: Words) -> str:
         elif reply.lines:
             facts.append(words("report.lines", count=reply.lines))
     names = ", ".join(printable(name) for name in reply.names)
-    return f"{names} ({', '.join(facts)})" if facts else names
+    return words("talk.file-facts", files=names, facts=words("talk.comma").join(facts)) if facts else names
 
 
 def _evidence(page: Page, evidence: Sequence[Evidence], words: Words) -> None:
