@@ -155,7 +155,7 @@ def _weigh(tally: Tally, material: Material, check: Check, look: Look) -> None:
         worst = max(look.matches, key=lambda m: m.trust or check.trust)
         state = worst.state or check.state
         at = _places(look.matches)
-        note = Note(f"check:{check.id}", _args(look.matches))
+        note = Note(f"check:{check.id}", _args(check, look.matches))
         trust = worst.trust or check.trust
         for name, shows in ((check.observation, state), *pairs(check, "also")):
             if name:
@@ -177,7 +177,7 @@ def _weigh(tally: Tally, material: Material, check: Check, look: Look) -> None:
     at = look.at[:MAX_LOCATIONS]
     for name, shows in ((check.observation, check.clear), *pairs(check, "also_clear")):
         if name and shows:
-            tally.clear(name, Evidence(name, shows, origin, at, Note("checks.clear", {"observation": name}), trust))
+            tally.clear(name, Evidence(name, shows, origin, at, None, trust))
 
 
 def _excerpt(material: Material, check: Check) -> str:
@@ -204,7 +204,7 @@ def pairs(check: Check, key: str) -> list[tuple[str, str]]:
 
 
 def _finding(check: Check, matches: tuple[Match, ...]) -> Finding:
-    note = Note(f"check:{check.id}", _args(matches))
+    note = Note(f"check:{check.id}", _args(check, matches))
     return Finding(check.id, check.severity, note, _places(matches), causes=check.causes)
 
 
@@ -212,9 +212,9 @@ def _places(matches: Iterable[Match]) -> tuple[Location, ...]:
     return tuple(dict.fromkeys(at for match in matches for at in match.at))[:MAX_LOCATIONS]
 
 
-def _args(matches: tuple[Match, ...]) -> dict[str, Arg]:
+def _args(check: Check, matches: tuple[Match, ...]) -> dict[str, Arg]:
     """The first match's own values, and the names of all layers that fired."""
-    args: dict[str, Arg] = dict(matches[0].args)
+    args: dict[str, Arg] = {"state": matches[0].state or check.state, **matches[0].args}
     names = list(dict.fromkeys(shown(match.layer.name) for match in matches if match.layer is not None))
     if names:
         more = f", … ({len(names)})" if len(names) > SHOWN_NAMES else ""

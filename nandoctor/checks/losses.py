@@ -138,26 +138,43 @@ def weights(material: Material, check: Check) -> Look | None:
 
 
 def several(material: Material, check: Check) -> Look | None:
-    """How many losses there are, and whether one of them is nearly the whole sum (by the log, else by the weights)."""
+    """How many losses there are (`params.dominated: false`), or that one of them is nearly the whole sum (`true`).
+
+    The log's values decide where it prints them, else the weights.
+    """
     losses = material.losses
     if not losses:
         return None
     at = tuple(loss.layer.location for loss in losses)
-    args: dict[str, Arg] = {"count": len(losses), "losses": shown(", ".join(loss.layer.name for loss in losses[:4]))}
+    found = _dominant(material)
+    if check.params["dominated"] is True:
+        if found is None:
+            return Look((), at)
+        name, where, trust = found
+        args: dict[str, Arg] = {"count": len(losses), "losses": shown(name)}
+        return Look((Match(None, (*where, *at), args, trust=trust),), at)
+    if found is not None:
+        return None
+    args = {"count": len(losses), "losses": shown(", ".join(loss.layer.name for loss in losses[:4]))}
     if len(losses) == 1:
-        return Look((Match(None, at, args, state="one_loss"),))
+        return Look((Match(None, at, args),))
+    shares = _shares(material)
+    where = tuple(share[3] for share in shares[:1])
+    return Look((Match(None, (*where, *at), args, state="several_balanced", trust=0.9 if shares else 0.6),))
+
+
+def _dominant(material: Material) -> tuple[str, tuple[Location, ...], float] | None:
+    """Name, line and trust of the loss that drowns the others."""
+    if len(material.losses) < 2:
+        return None
     shares = _shares(material)
     if shares:
         name, share, factor, where = max(shares, key=lambda s: s[1])
-        if share > DOMINANT_SHARE and factor > DOMINANT_FACTOR:
-            args |= {"losses": shown(name)}
-            return Look((Match(None, (where, *at), args, state="one_dominates", trust=0.9),))
-        return Look((Match(None, (where, *at), args, state="several_balanced", trust=0.9),))
-    ordered = sorted((abs(loss.weight) for loss in losses), reverse=True)
-    uneven = ordered[0] > RATIO_FROM and ordered[0] > WEIGHT_RATIO * ordered[1]
-    if uneven and not _compensated(material, ordered[0]):
-        return Look((Match(None, at, args, state="one_dominates", trust=0.8),))
-    return Look((Match(None, at, args, state="several_balanced", trust=0.6),))
+        return (name, (where,), 0.9) if share > DOMINANT_SHARE and factor > DOMINANT_FACTOR else None
+    ordered = sorted(material.losses, key=lambda loss: -abs(loss.weight))
+    first, second = abs(ordered[0].weight), abs(ordered[1].weight)
+    uneven = first > RATIO_FROM and first > WEIGHT_RATIO * second
+    return (ordered[0].layer.name, (), 0.8) if uneven and not _compensated(material, first) else None
 
 
 def summed(material: Material, check: Check) -> Look | None:
