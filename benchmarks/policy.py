@@ -64,9 +64,7 @@ def case_owner(case: evaluation.Case, kb: KnowledgeBase) -> Owner:
         return state if kb.observations[name].state(state) else "unknown"
 
     def right(consultation: Consultation) -> bool:
-        if case.causes[0] in evaluation.FINE:
-            return consultation.belief.verdict() in ("healthy", "benign")
-        return consultation.belief.ranking[0][0] in {*case.causes, *case.acceptable}
+        return evaluation.compare(case, consultation.belief.ranking, consultation.belief.verdict())[0]
 
     return Owner(evaluation.open_case(case, kb, "consult"), answer, right)
 
@@ -212,14 +210,9 @@ def consulted(cases: Sequence[evaluation.Case], opened: Sequence[Consultation], 
     minutes = 0.0
     for case, start in zip(cases, opened, strict=True):
         end, asked = evaluation.consult(start, case)
-        ranking = [cause for cause, _ in end.belief.ranking]
-        if case.causes[0] in evaluation.FINE:
-            first += (fine := end.belief.verdict() in ("healthy", "benign"))
-            three += fine or any(cause in evaluation.FINE for cause in ranking[:3])
-        else:
-            wanted = {*case.causes, *case.acceptable}
-            first += ranking[0] in wanted
-            three += any(cause in wanted for cause in ranking[:3])
+        right, among = evaluation.compare(case, end.belief.ranking, end.belief.verdict())
+        first += right
+        three += among
         asked_of_all += len(asked)
         most = max(most, len(asked))
         unknown += sum(state == "unknown" for _, state in asked)

@@ -137,6 +137,18 @@ def consult(consultation: Consultation, case: Case) -> tuple[Consultation, list[
     return consultation, asked
 
 
+def compare(case: Case, ranking: Sequence[tuple[str, float]], verdict: str) -> tuple[bool, bool]:
+    """(right first, right among three). Healthy and benign stand for each other; several causes must all be found."""
+    right = {*case.causes, *case.acceptable}
+    causes = [cause for cause, _ in ranking]
+    if case.causes[0] in FINE:
+        first = verdict in ("healthy", "benign")
+        return first, first or any(cause in FINE for cause in causes[:3])
+    if len(case.causes) > 1:
+        return set(case.causes) <= set(causes[: len(case.causes)]), set(case.causes) <= set(causes[:3])
+    return causes[0] in right, any(cause in right for cause in causes[:3])
+
+
 def judge(case: Case, kb: KnowledgeBase, mode: str) -> Outcome:
     """Runs one case and compares. Never raises: an exception is the outcome's `error`, and the case counts as wrong."""
     started = time.perf_counter()
@@ -156,16 +168,7 @@ def judge(case: Case, kb: KnowledgeBase, mode: str) -> Outcome:
         ranking, verdict, error = (("none-of-these", 1.0),), "undetermined", f"{type(exc).__name__}: {exc}"
         consultation = Consultation(kb)
     seconds = time.perf_counter() - started
-    right = {*case.causes, *case.acceptable}
-    if case.causes[0] in FINE:
-        first = verdict in ("healthy", "benign")
-        three = first or any(cause in FINE for cause, _ in ranking[:3])
-    elif len(case.causes) > 1:
-        first = set(case.causes) <= {cause for cause, _ in ranking[: len(case.causes)]}
-        three = set(case.causes) <= {cause for cause, _ in ranking[:3]}
-    else:
-        first = ranking[0][0] in right
-        three = any(cause in right for cause, _ in ranking[:3])
+    first, three = compare(case, ranking, verdict)
     return Outcome(
         case=case.id,
         kind=case.kind,
