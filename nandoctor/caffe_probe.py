@@ -5,169 +5,155 @@ Everything is written as new files; the owner's are read and never changed.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from nandoctor.check_finite_layer import MODULE, SOURCE
 from nandoctor.errors import UnreadableError, UsageError
-from nandoctor.kb.model import Edit
-from nandoctor.readers.caffe import Layer, Net, Solver, read_solver
-from nandoctor.readers.edits import apply_edits
-from nandoctor.readers.facts import Run
-from nandoctor.readers.layer_types import SOURCES
-from nandoctor.readers.textproto import parse
+from nandoctor.probe_nets import About, data_only, instrumented, quoted
+from nandoctor.readers.caffe import Solver, kind_of, read_net, read_solver
+from nandoctor.readers.edits import FieldEdit, apply_edits
+from nandoctor.readers.textproto import Document, parse
 from nandoctor.source import printable
 
-PROBED_NET = "probe_train_val.prototxt"
-DATA_NET = "probe_data.prototxt"
-PROBED_SOLVER = "probe_solver.prototxt"
-DATA_SOLVER = "probe_data_solver.prototxt"
-LAYER_MODULE = "nandoctor_check_finite"
-# Layers whose tops nobody trains through, or that have none.
-_NOT_PROBED = frozenset({"Accuracy", "Silence", "HDF5Output", "ArgMax", "Split", "SegAccuracy", "DetectionEvaluate"})
-# What hides or slows the search: tests, smoothing, snapshots of a broken state.
+if TYPE_CHECKING:
+    from nandoctor.kb.model import KnowledgeBase
+    from nandoctor.readers.facts import Run
+
+NET, DATA_NET, SOLVER, DATA_SOLVER = "probe_net", "probe_data", "probe_solver", "probe_data_solver"
+# What hides or slows the search: tests, smoothing.
 _REMOVED = (
-    "test_net", "test_iter", "test_interval", "test_initialization", "test_compute_loss", "test_state", "average_loss",
-    "net", "train_net", "net_param", "train_net_param", "test_net_param", "snapshot_prefix",
+    "test_net", "test_iter", "test_interval", "test_initialization", "test_compute_loss", "test_state",
+    "test_net_param", "average_loss",
 )  # fmt: skip
+_NETS = ("net", "train_net", "net_param", "train_net_param")
 # Enough for a data set of this many samples; the run may be stopped earlier.
 DATA_ITERATIONS = 1_000_000
 
 
-class Written(NamedTuple):
-    """The files, and the commands to run them. `snapshot`: what to resume from, if the log names one."""
-
-    files: tuple[Path, ...]
-    commands: tuple[str, ...]
-    snapshot: str = ""
-
-
 def write_probes(
-    net: Net,
-    solver: Solver | None,
-    out_dir: str | Path,
+    net: Document | None,
+    solver: Document | None,
+    folder: Path,
     *,
     layers: Sequence[str] = (),
-    run: Run | None = None,
-    overwrite: bool = False,
-) -> Written:
-    """Writes the probes of a net.
+    snapshot: str = "",
+    onset: float | None = None,
+    stop: bool = False,
+    force: bool = False,
+) -> list[Path]:
+    """Writes the probes into a folder, which is made if it is missing.
 
     Args:
-        net: the owner's net, of the current form.
-        solver: the owner's solver; without it a plain one is written.
-        out_dir: a folder, made if missing.
-        layers: names of the layers to check behind; all by default.
-        run: the log, to find the last snapshot before the NaN.
-        overwrite: replace files of an earlier call.
+        net: the owner's training net; None: only the solver is written, with `debug_info`.
+        solver: the owner's solver, if there is one.
+        folder: where to.
+        layers: names of the layers to watch; none: all of them.
+        snapshot: the `.solverstate` to start from; its iteration is read from its name. "": the last one up to
+            `onset` that the solver's own `snapshot` and `snapshot_prefix` make.
+        onset: the iteration of the last finite loss; that of the first non-finite one is too late if the log does not
+            show every iteration.
+        stop: let the layers end the run at the first non-finite number; else they report it and the run goes on, so
+            that the log shows what follows.
+        force: overwrite files of these names.
+
+    Returns:
+        the files written, in this order: net, layer, data net, data solver, solver.
 
     Raises:
-        UsageError: a layer that the training net does not have, files that are already there, a net of an older form.
-        UnreadableError: the folder cannot be written.
+        UsageError: an unknown layer; files exist already; nothing to write.
+        UnreadableError: the net is of the format of 2014, which has no Python layers, or has no layers; the folder
+            cannot be written.
     """
-    texts = {
-        PROBED_NET: instrumented(net, layers),
-        f"{LAYER_MODULE}.py": LAYER_SOURCE,
-        DATA_NET: data_only(net),
-        PROBED_SOLVER: probing_solver(solver, PROBED_NET),
-        DATA_SOLVER: data_solver(),
-    }
-    folder = Path(out_dir)
-    present = [name for name in texts if (folder / name).exists()]
-    if present and not overwrite:
-        raise UsageError(f"{printable(str(folder / present[0]))} is already there; give another folder, or --force")
+    texts = probe_texts(net, solver, folder, layers=layers, snapshot=snapshot, onset=onset, stop=stop)
+    paths = [folder / name for name in texts]
+    there = [path.name for path in paths if path.exists()]
+    if there and not force:
+        raise UsageError(f"{printable(str(folder))} holds {', '.join(there)} already; --force overwrites")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+        for path, text in zip(paths, texts.values()):
+            _write(path, text)
     except OSError as error:
-        raise UnreadableError(f"{printable(str(folder))}: cannot be written ({error.strerror})") from None
-    snapshot = last_snapshot(run)
-    resume = f" -snapshot {snapshot}" if snapshot else ""
-    commands = (
-        f"PYTHONPATH={folder}:$PYTHONPATH caffe train -solver {folder / PROBED_SOLVER}{resume} 2>&1 | tee probe.log",
-        f"caffe train -solver {folder / DATA_SOLVER} 2>&1 | tee probe_data.log",
-    )
-    return Written(tuple(folder / name for name in texts), commands, snapshot)
+        raise UnreadableError(f"cannot write {printable(str(folder))}: {error.strerror or error}") from None
+    return paths
 
 
-def instrumented(net: Net, layers: Sequence[str] = ()) -> str:
-    """The net's text with a check-finite layer behind each layer of the training net (or the named ones).
-
-    The check works in place, so every other name stays; behind a loss it has no top, which keeps the loss weight.
-
-    Raises:
-        UsageError: an unknown layer, or a net of an older form (V0, V1).
-    """
-    if net.version < 2:
-        raise UsageError(
-            f"{printable(net.file)} is a net of an older form; run Caffe's upgrade_net_proto_text on it first"
-        )
-    present = net.for_phase("TRAIN")
-    names = {layer.name for layer in present}
-    for name in layers:
-        if name not in names:
-            import difflib
-
-            near = difflib.get_close_matches(name, sorted(names), 1)
-            hint = f" (did you mean `{near[0]}`?)" if near else ""
-            raise UsageError(f"the training net has no layer `{printable(name)}`{hint}")
-    chosen = [layer for layer in present if _worth_probing(layer) and (not layers or layer.name in layers)]
-    text = net.document.text
-    parts: list[str] = []
-    at = 0
-    for layer in sorted(chosen, key=lambda layer: layer.field.end):
-        parts += (text[at : layer.field.end], "\n", _check(layer))
-        at = layer.field.end
-    return "".join((*parts, text[at:]))
-
-
-def data_only(net: Net) -> str:
-    """A net that reads every sample, one at a time, and whose loss is 0 for a clean one and NaN for a dirty one.
-
-    The loss is the distance of a blob from itself: x - x is NaN where x is NaN or Inf. It needs no Python layer.
-
-    Raises:
-        UsageError: the training net has no layer that reads data.
-    """
-    sources = [layer for layer in net.for_phase("TRAIN") if not layer.bottoms and layer.type in SOURCES | {"Python"}]
-    sources = [layer for layer in sources if layer.type not in ("Parameter", "DummyData", "Input") and layer.tops]
-    if not sources:
-        raise UsageError(f"{printable(net.file)}: no layer of the training net reads data")
-    text = net.document.text
-    parts = ['name: "nandoctor_data"\n']
-    for layer in sources:
-        own = text[layer.field.start : layer.field.end]
-        parts.append(_one_by_one(own, layer) + "\n")
-        parts += [_distance_from_itself(top) for top in layer.tops]
-    return "".join(parts)
+def probe_texts(
+    net: Document | None,
+    solver: Document | None,
+    folder: Path,
+    *,
+    layers: Sequence[str] = (),
+    snapshot: str = "",
+    onset: float | None = None,
+    stop: bool = False,
+) -> dict[str, str]:
+    """What `write_probes` writes: file name -> text. Raises the same errors, but for those of the folder."""
+    if net is None and solver is None:
+        raise UsageError("a probe needs a net or a solver")
+    if net is not None and kind_of(net) == "solver":
+        raise UsageError(f"{printable(net.file)} is a solver, not a net")
+    owner = None if solver is None else read_solver(solver)
+    snapshot = snapshot or (snapshot_before(owner, onset) if owner is not None else "")
+    texts: dict[str, str] = {}
+    if net is not None:
+        about = About(iteration_of(snapshot), max(1, owner.whole("iter_size", 1)) if owner is not None else 1, stop)
+        found = read_net(net)
+        texts[f"{NET}.prototxt"] = instrumented(found, layers, about)
+        texts[f"{MODULE}.py"] = SOURCE
+        if data := data_only(found):
+            texts[f"{DATA_NET}.prototxt"] = data
+            texts[f"{DATA_SOLVER}.prototxt"] = data_solver(_absolute(folder, DATA_NET))
+    if owner is not None:
+        place = _absolute(folder, NET) if net is not None else ""
+        texts[f"{SOLVER}.prototxt"] = probing_solver(owner, place, caffe_command(folder, SOLVER, snapshot))
+    return texts
 
 
-def probing_solver(solver: Solver | None, net_name: str) -> str:
-    """The owner's solver with `debug_info: true`, `display: 1`, the instrumented net, without what hides the onset."""
-    if solver is None:
-        text = 'base_lr: 0.01\nlr_policy: "fixed"\nmomentum: 0.9\nmax_iter: 100\n'
-        solver = read_solver(parse(text, "solver.prototxt"))
-    edits = [Edit("solver", "remove", path) for path in _REMOVED]
-    edits += [
-        Edit("solver", "set", "debug_info", "true"),
-        Edit("solver", "set", "display", "1"),
-        Edit("solver", "set", "snapshot", "0"),
-        Edit("solver", "set", "snapshot_after_train", "false"),
-    ]
-    body = apply_edits(solver.document, edits).strip("\n")
-    head = "# Written by nandoctor: the solver with debug_info, one line per iteration, the instrumented net, no tests."
-    return f'{head}\nnet: "{net_name}"\n{body}\n'
+# --- the solvers
 
 
-def data_solver() -> str:
-    """A solver that changes nothing and prints the loss of every sample."""
+def data_solver(net: str) -> str:
+    """A solver that learns nothing and prints the loss of every sample. `net`: the path of the data net."""
     return (
-        "# Written by nandoctor: reads every sample once. The iteration is the number of the sample, from 0; a loss\n"
-        "# that is not 0 names a dirty one. Set max_iter to the size of the data set. Usually there are several.\n"
-        f'net: "{DATA_NET}"\nbase_lr: 0\nlr_policy: "fixed"\ndisplay: 1\nmax_iter: {DATA_ITERATIONS}\n'
+        "# Written by nandoctor: reads every sample, one per iteration, from 0. A `finite_` output that is nan names\n"
+        "# a dirty one (the loss in the Iteration line is a running value and stays nan). Set max_iter to the number\n"
+        "# of samples, or stop it at `Restarting data prefetching from start.` There is usually more than one.\n"
+        f'net: {quoted(net)}\nbase_lr: 0\nlr_policy: "fixed"\ndisplay: 1\nmax_iter: {DATA_ITERATIONS}\n'
         "snapshot: 0\nsnapshot_after_train: false\nsolver_mode: CPU\n"
     )
+
+
+def probing_solver(solver: Solver, net: str = "", command: str = "") -> str:
+    """The owner's solver with debug_info, every iteration printed, the probe's net, and nothing that hides the onset.
+
+    No tests, no smoothing, no snapshots: those of a run that goes bad would lie over the good ones. max_iter stays,
+    because learning-rate policies depend on it.
+
+    Args:
+        solver: the owner's.
+        net: path of the instrumented net; "" keeps the owner's.
+        command: how to run it, for the comment at the top.
+    """
+    edits = [FieldEdit("remove", path) for path in (*_REMOVED, *(_NETS if net else ()))]
+    if net:
+        edits.append(FieldEdit("set", "net", quoted(net)))
+    edits += [
+        FieldEdit("set", "debug_info", "true"),
+        FieldEdit("set", "display", "1"),
+        FieldEdit("set", "snapshot", "0"),
+        FieldEdit("set", "snapshot_after_train", "false"),
+    ]
+    text = apply_edits(solver.document, edits)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    mark, text = ("\ufeff", text[1:]) if text.startswith("\ufeff") else ("", text)
+    head = ["Written by nandoctor: your solver with debug_info, every iteration printed, no tests, no snapshots."]
+    head += [command] if command else []
+    return mark + "".join(f"# {printable(line)}{newline}" for line in head) + text
 
 
 def last_snapshot(run: Run | None) -> str:
@@ -190,111 +176,172 @@ def last_snapshot(run: Run | None) -> str:
     return printable(found)
 
 
-def _worth_probing(layer: Layer) -> bool:
-    return bool(layer.tops) and layer.type not in _NOT_PROBED
+def snapshot_before(solver: Solver, iteration: float | None) -> str:
+    """The last `.solverstate` that this solver writes up to an iteration; "" if it writes none."""
+    every = solver.whole("snapshot")
+    if iteration is None or every <= 0 or iteration < every:
+        return ""
+    ending = ".solverstate" + (".h5" if solver.text("snapshot_format") == "HDF5" else "")
+    return f"{solver.text('snapshot_prefix')}_iter_{int(iteration // every) * every}{ending}"
 
 
-def _check(layer: Layer) -> str:
-    """The text of the check behind a layer: in place, or without a top behind a loss."""
-    counted = layer.is_loss or any(layer.loss_weights)
-    blobs = "".join(f"  bottom: {_quoted(top)}\n" for top in layer.tops)
-    if not counted:
-        blobs += "".join(f"  top: {_quoted(top)}\n" for top in layer.tops)
-    about = _quoted(f"{layer.name} ({layer.type})")
-    return (
-        f'layer {{\n  name: {_quoted(f"finite/{layer.name}")}\n  type: "Python"\n{blobs}  include {{ phase: TRAIN }}\n'
-        f'  python_param {{ module: "{LAYER_MODULE}" layer: "CheckFinite" param_str: {about} }}\n}}'
+def iteration_of(snapshot: str) -> int:
+    """The iteration in the name of a snapshot; 0 if there is none."""
+    found = re.search(r"_iter_(\d{1,12})\.solverstate", snapshot)
+    return int(found[1]) if found else 0
+
+
+def caffe_command(folder: Path, name: str, snapshot: str = "", weights: str = "") -> str:
+    """The command line that runs a solver of the probe, with the layer's folder where Python finds it."""
+    path = f'PYTHONPATH={shlex.quote(str(folder.resolve()))}:"$PYTHONPATH" ' if name == SOLVER else ""
+    start = f" --snapshot={shlex.quote(snapshot)}" if snapshot else ""
+    start = start or (f" --weights={shlex.quote(weights)}" if weights else "")
+    log = f"{name.removesuffix('_solver')}.log"
+    return f"{path}caffe train --solver={shlex.quote(_absolute(folder, name))}{start} 2>&1 | tee {log}"
+
+
+def _absolute(folder: Path, name: str) -> str:
+    """Caffe looks from the folder it is started in, which stays the owner's: paths of the data depend on it."""
+    return str(folder.resolve() / f"{name}.prototxt")
+
+
+def _write(path: Path, text: str) -> None:
+    import os
+    import tempfile
+
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8", "surrogateescape"))
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(made).chmod(0o666 & ~mask)
+        Path(made).replace(path)
+    except BaseException:
+        Path(made).unlink(missing_ok=True)
+        raise
+
+
+# --- the command
+
+
+def how_to(
+    paths: Sequence[Path], kb: KnowledgeBase, lang: str, *, snapshot: str = "", weights: str = "", onset: str = ""
+) -> str:
+    """What was written and the commands to run, for people.
+
+    Args:
+        paths: as `write_probes` returns them.
+        kb: for the texts.
+        lang: en, zh or ko.
+        snapshot: the `.solverstate` the run starts from, if any.
+        weights: the `.caffemodel` it starts from, if any.
+        onset: the iteration of the first non-finite loss as the log prints it, if known.
+    """
+    names = {path.stem: path for path in paths}
+    folder = paths[0].parent
+    lines = [f"{printable(str(path))}\n    {kb.text(f'probe.file-{_message_id(path.stem)}', lang)}" for path in paths]
+    if DATA_SOLVER in names:
+        lines += ["", kb.text("probe.run-data", lang), _indented(caffe_command(folder, DATA_SOLVER))]
+    if SOLVER in names:
+        words = kb.text("probe.run-onset", lang, onset=onset) if onset else kb.text("probe.run", lang)
+        command = caffe_command(folder, SOLVER, snapshot, weights)
+        lines += ["", words, _indented(command)]
+        lines += ["" if snapshot else kb.text("probe.no-snapshot", lang)] if onset else []
+        lines += [kb.text("probe.read", lang), "    nandoctor --log probe.log"]
+    elif NET in names:
+        lines += ["", kb.text("probe.no-solver", lang)]
+    if NET in names:
+        lines += ["", kb.text("probe.needs", lang)]
+    return "\n".join(line for n, line in enumerate(lines) if line or (n and lines[n - 1])) + "\n"
+
+
+def _message_id(stem: str) -> str:
+    return "layer" if stem == MODULE else stem.removeprefix("probe_").replace("_", "-")
+
+
+def _indented(line: str) -> str:
+    return f"    {printable(line)}"
+
+
+class _Course(NamedTuple):
+    """What a log tells the probe."""
+
+    snapshot: str = ""
+    last_finite: float | None = None
+    onset: str = ""
+    weights: str = ""
+
+
+def command(  # noqa: PLR0917
+    net: str,
+    solver: str,
+    log: str,
+    layers: Sequence[str],
+    folder: str | Path,
+    force: bool,
+    lang: str,
+    kb: KnowledgeBase,
+    stop: bool = False,
+) -> str:
+    """All of `nandoctor probe`: reads the files, writes the probes, returns the text to print.
+
+    Args:
+        net: path of the net; "" takes the one the solver names.
+        solver: path of the solver, or "".
+        log: path of a log that shows the fault, or ""; it tells from which snapshot to start.
+        layers: names of the layers to watch, none for all.
+        folder: where to write.
+        force: overwrite.
+        lang: language of the text.
+        kb: the knowledge base, for the log's dialects and the texts.
+        stop: let the layers end the run at the first non-finite number.
+
+    Raises:
+        NandoctorError: a file cannot be read or written, or is not what it should be.
+    """
+    solver_document = _document(solver) if solver else None
+    if net and solver_document is None and kind_of(found := _document(net)) == "solver":
+        net, solver_document = "", found  # a solver alone leads to its net
+    net_document = _document(net or _net_of(solver_document))
+    course = _course(log, kb) if log else _Course()
+    owner = None if solver_document is None else read_solver(solver_document)
+    # The solver's interval tells the last of many; a solver that was changed since, or is not given, leaves the log's.
+    snapshot = (snapshot_before(owner, course.last_finite) if owner is not None else "") or course.snapshot
+    paths = write_probes(
+        net_document, solver_document, Path(folder), layers=layers, snapshot=snapshot, stop=stop, force=force
     )
+    return how_to(paths, kb, lang, snapshot=snapshot, weights=course.weights, onset=course.onset)
 
 
-def _distance_from_itself(blob: str) -> str:
-    name, bottom = _quoted(f"finite_{blob}"), _quoted(blob)
-    both = f"  bottom: {bottom}\n" * 2
-    return f'layer {{\n  name: {name}\n  type: "EuclideanLoss"\n{both}  top: {name}\n}}\n'
+def _document(path: str) -> Document:
+    from nandoctor.ingest import _read_text
+
+    return parse(_read_text(path), path)
 
 
-def _quoted(text: str) -> str:
-    """A string of the text format."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
-    return f'"{escaped}"'
+def _net_of(solver: Document | None) -> str:
+    """The net a solver names: seen from the solver's folder, beside it, or from here."""
+    named = read_solver(solver).net_path if solver is not None else ""
+    if solver is None or not named:
+        raise UsageError("a probe needs a net: --net train_val.prototxt")
+    here = Path(solver.file).parent
+    for candidate in (here / named, here / Path(named).name, Path(named)):
+        if candidate.is_file():
+            return str(candidate)
+    raise UnreadableError(f"the solver's net {printable(named)} was not found beside it; name it with --net")
 
 
-def _one_by_one(text: str, layer: Layer) -> str:
-    """A data layer that reads one sample at a time, in order."""
-    document = parse(text, "layer")
-    edits = []
-    for param in ("data_param", "image_data_param", "hdf5_data_param", "window_data_param", "memory_data_param"):
-        if layer.has(f"{param}.batch_size"):
-            edits.append(Edit("net", "set", f"layer.{param}.batch_size", "1"))
-        if layer.has(f"{param}.shuffle"):
-            edits.append(Edit("net", "set", f"layer.{param}.shuffle", "false"))
-        if layer.has(f"{param}.rand_skip"):
-            edits.append(Edit("net", "remove", f"layer.{param}.rand_skip"))
-    return apply_edits(document, edits)
+def _course(log: str, kb: KnowledgeBase) -> _Course:
+    from nandoctor.readers.log import read_run
+    from nandoctor.readers.series import onset
 
-
-# The layer for pycaffe under Python 3. It prints what nandoctor.probes prints, so that nandoctor reads it.
-LAYER_SOURCE = '''"""Check-finite layer for pycaffe (Python 3), written by nandoctor.
-
-It changes nothing: in place, or without a top behind a loss. At the first non-finite number it prints which layer and
-blob, what share of the elements, which iteration and samples, forward or backward, and stops the run. Caffe must be
-built with WITH_PYTHON_LAYER := 1. NANDOCTOR_GO_ON=1 in the environment lets the run go on.
-"""
-import os
-import sys
-
-import caffe
-import numpy as np
-
-
-class CheckFinite(caffe.Layer):
-    """Set up with the name and type of the layer in front of it: `conv1 (Convolution)`."""
-
-    found = False
-
-    def setup(self, bottom, top):
-        self.layer = self.param_str
-        self.step = -1
-
-    def reshape(self, bottom, top):
-        for index in range(len(top)):
-            top[index].reshape(*bottom[index].data.shape)
-
-    def forward(self, bottom, top):
-        self.step += 1
-        for index, blob in enumerate(bottom):
-            self.check("Forward", "top blob %d data" % index, blob.data)
-
-    def backward(self, top, propagate_down, bottom):
-        for index, blob in enumerate(top):
-            self.check("Backward", "top blob %d diff" % index, blob.diff)
-
-    def check(self, phase, blob, values):
-        finite = np.isfinite(values)
-        if finite.all():
-            return
-        nan = int(np.isnan(values).sum())
-        bad = int(values.size - finite.sum())
-        say("step %d:" % self.step)
-        say("%s layer %s, %s: nan max nan" % (phase, self.layer, blob))
-        share = "%d nan and %d inf of %d (%.2f%%)" % (nan, bad - nan, values.size, 100.0 * bad / values.size)
-        if values.ndim > 1:
-            rows = np.nonzero(~finite.reshape(values.shape[0], -1).all(axis=1))[0]
-            if len(rows) < values.shape[0]:
-                share += "; samples " + ", ".join(str(row) for row in rows[:8])
-        if not CheckFinite.found:
-            stage = "forward" if phase == "Forward" else "backward"
-            if "Data)" in self.layer and phase == "Forward":
-                stage = "input"
-            elif "Loss" in self.layer and phase == "Forward":
-                stage = "loss"
-            say("first non-finite: step %d, stage %s, layer %s, %s: %s" % (self.step, stage, self.layer, blob, share))
-        CheckFinite.found = True
-        if not os.environ.get("NANDOCTOR_GO_ON"):
-            raise FloatingPointError("%s of layer %s is not finite: %s" % (blob, self.layer, share))
-
-
-def say(text):
-    sys.stderr.write("[probe] " + text + "\\n")
-    sys.stderr.flush()
-'''
+    run = read_run([log], kb)
+    weights = next((event.fields.get("checkpoint", "") for event in run.events if event.kind == "finetuning"), "")
+    found = onset(run)
+    if found is None:
+        return _Course(weights=weights)  # nothing to come close to: from the beginning
+    series, bad = found
+    before = [r.step for r in series.before_nonfinite() if r.step is not None]
+    onset_step = "" if bad.step is None else f"{bad.step:g}"
+    return _Course(last_snapshot(run), before[-1] if before else None, onset_step, weights)

@@ -6,7 +6,7 @@ Plain Python 3.4 and numpy, as old builds of pycaffe have it: no f-strings, no a
 from __future__ import annotations
 
 MODULE = "nandoctor_check_finite"
-CLASS = "NandoctorCheckFinite"
+CLASS = "CheckFinite"
 
 SOURCE = '''\
 """A layer that looks for the first NaN or Inf, forward and backward. Written by `nandoctor probe`.
@@ -16,13 +16,14 @@ Put it behind a layer, in place (bottom and top are the same blobs):
     layer {
       name: "check" type: "Python" bottom: "conv1" top: "conv1"
       python_param {
-        module: "nandoctor_check_finite" layer: "NandoctorCheckFinite"
+        module: "nandoctor_check_finite" layer: "CheckFinite"
         param_str: '{"name": "conv1", "stop": false}'
       }
     }
 
 param_str is JSON:
-  name      the layer it watches
+  name      the layer it watches, and its type
+  type
   blobs     names of the blobs, in order; default: numbers
   stop      raise at the first non-finite number, which ends the run; default false
   input     true behind a data layer: forward only, and the samples are counted
@@ -40,7 +41,7 @@ import caffe
 import numpy as np
 
 HISTORY = 20  # magnitudes remembered of every blob, printed as the approach
-ITEMS = 8  # items of a batch named in a line
+SAMPLES = 8  # of a batch, named in a line
 
 
 class Found(object):
@@ -50,11 +51,12 @@ class Found(object):
     places = set()
 
 
-class NandoctorCheckFinite(caffe.Layer):
+class CheckFinite(caffe.Layer):
     def setup(self, bottom, top):
         # caffe.Layer has its own `blobs` and `type`, which cannot be assigned.
         settings = json.loads(self.param_str) if self.param_str else {}
         self.layer_name = settings.get("name", "unnamed")
+        self.layer_type = settings.get("type", "Python")
         self.blob_names = settings.get("blobs", [])
         self.stop = bool(settings.get("stop", False))
         self.input = bool(settings.get("input", False))
@@ -113,42 +115,45 @@ class NandoctorCheckFinite(caffe.Layer):
         # Backward comes after its forward pass, which has been counted.
         passes = self.passes - (1 if direction == "backward" else 0)
         step = self.start + passes // self.iter_size
+        stage = "loss or backward" if direction == "backward" and self.loss else direction
         blob = self.blob_names[index] if index < len(self.blob_names) else str(index)
-        head = "" if Found.first is None else "then "
-        line = "nandoctor probe: %sstep %d %s %s blob %s nonfinite %.4g %% (nan %d, inf %d of %d)" % (
-            head, step, direction, self.layer_name, blob, 100.0 * bad / values.size, nan, bad - nan, values.size)
+        where = "layer %s (%s), top blob %s %s" % (
+            "_".join(self.layer_name.split()), self.layer_type, "_".join(blob.split()),
+            "diff" if direction == "backward" else "data")
+        line = "%s non-finite: step %d, stage %s, %s: %d nan and %d inf of %d (%.2f%%)" % (
+            "then" if Found.first else "first", step, stage, where, nan, bad - nan, values.size,
+            100.0 * bad / values.size)
+        line += self.samples(finite, passes)
         if bad < values.size:
             sizes = np.abs(values[finite])
-            line += " absmax %.6g absmean %.6g absmin %.6g" % (
-                float(np.max(sizes)), float(np.mean(sizes)), float(np.min(sizes)))
-        line += self.items(finite, passes)
-        if direction == "backward" and self.loss:
-            line += "; a loss reads this blob: see whether it is finite in this iteration"
+            line += "; the others: min %.4g mean %.4g max %.4g" % (
+                float(np.min(sizes)), float(np.mean(sizes)), float(np.max(sizes)))
+        if stage == "loss or backward":
+            line += "; a loss reads this blob: see whether that loss is finite in this iteration"
         self.say(line)
         if Found.first is None:
             if ring:
-                past = " ".join("%.4g" % value for value in ring)
-                self.say("nandoctor probe: approach %s blob %s %s absmax %s" % (self.layer_name, blob, direction, past))
+                self.say("approach: %s, last %d: %s" % (where, len(ring), " ".join("%.4g" % value for value in ring)))
             Found.first = line
         if self.stop:
             raise FloatingPointError(line)
 
-    def items(self, finite, passes):
-        """Which items of the batch hold the bad values."""
+    def samples(self, finite, passes):
+        """Which samples of the batch hold the bad values."""
         if not finite.shape or (len(finite.shape) < 2 and not self.input):
             return ""
         count = finite.shape[0]
         rows = [row for row in range(count) if not np.all(finite[row])]
-        if not rows or (len(rows) == count and count > 1):
-            return "; all %d items of the batch" % count if rows else ""
-        more = ", ..." if len(rows) > ITEMS else ""
-        text = "; batch items " + ", ".join(str(row) for row in rows[:ITEMS]) + more
+        if len(rows) == count and not self.input:
+            return ""
+        more = ", ..." if len(rows) > SAMPLES else ""
+        text = "; samples " + ", ".join(str(row) for row in rows[:SAMPLES]) + more
         if self.input:
-            read = ", ".join(str(passes * count + row) for row in rows[:ITEMS]) + more
-            text += "; samples since the start of the run, from 0: " + read
+            read = ", ".join(str(passes * count + row) for row in rows[:SAMPLES]) + more
+            text += " (read as number " + read + " from 0)"
         return text
 
     def say(self, text):
-        sys.stderr.write(text + "\\n")
+        sys.stderr.write("[probe] " + text + "\\n")
         sys.stderr.flush()
 '''
