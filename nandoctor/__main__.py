@@ -1,5 +1,5 @@
 """`python -m nandoctor`."""
 
-from nandoctor.cli import main
+from nandoctor.cli import run
 
-main()
+run()

@@ -15,9 +15,9 @@ from nandoctor.inference.belief import Belief
 from nandoctor.kb.model import KnowledgeBase, Observation
 
 MAX_QUESTIONS = 7
-FIXED_MINUTES = 4.0  # what any question costs on top of its own minutes: reading it, thinking, losing the thread
-CERTAIN = 0.93  # with this much on one class, more questions are not worth the owner's time
-WORTH_BITS = 0.05  # a question that tells less than this is not asked
+FIXED_MINUTES = 10.0  # what any question costs on top of its own minutes: reading it, thinking, losing the thread
+CERTAIN = 0.98  # with this much on one class, more questions are not worth the time (docs/policy.md has the trials)
+WORTH_BITS = 0.015  # a question that tells less than this is not asked
 
 
 def entropy(probabilities: Sequence[float]) -> float:
