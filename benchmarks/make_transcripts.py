@@ -78,8 +78,8 @@ class Owner:
     def _return(self, visit: dict[str, Any]) -> None:
         """The next day, with the log of a new run."""
         recorded = record.parse("".join(self.lines))
-        start = restore(recorded, self.kb, Inputs(logs=tuple(visit["logs"])))
-        self.recording = Recording(start, self.lines.append)
+        start = restore(recorded, self.kb, Inputs(logs=tuple(visit["logs"])), OUT)
+        self.recording = Recording(start, self.lines.append, base=self.recording.base)
         self._settled(self.recording.open())
         for line in visit["say"]:
             self.say(line)

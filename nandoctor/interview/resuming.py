@@ -51,18 +51,17 @@ def resume(
         UnreadableError: the file is missing, or no transcript.
     """
     found = record.parse(load(path), str(path))
-    base = str(path.parent / found[0].value("base", "."))
     inputs = Inputs(run_dir=run_dir, logs=tuple(logs), net=net, solver=solver)
-    return restore(found, kb, inputs, base)
+    return restore(found, kb, inputs, path.parent).having(source=str(path))
 
 
-def restore(found: Sequence[Visit], kb: KnowledgeBase, inputs: Inputs, base: str = "") -> Interview:
-    """The conversation after these visits. `inputs` are files of a new run; `base` is the folder of recorded paths.
+def restore(found: Sequence[Visit], kb: KnowledgeBase, inputs: Inputs, folder: Path) -> Interview:
+    """The conversation after these visits. `inputs` are files of a new run; `folder` is the transcript's own.
 
     Without a new run the old files are read again. If they hold another run by now (a log is often overwritten), they
     are the new run.
     """
-    held = _Held(kb, base)
+    held = _Held(kb, folder)
     for visit in found:
         held.take(visit)
     lang = held.lang or found[0].value("language", "en")
@@ -90,12 +89,13 @@ def restore(found: Sequence[Visit], kb: KnowledgeBase, inputs: Inputs, base: str
 class _Held:
     """What the records of a transcript add up to."""
 
-    def __init__(self, kb: KnowledgeBase, base: str) -> None:
+    def __init__(self, kb: KnowledgeBase, folder: Path) -> None:
         self.kb = kb
-        self.base = base
+        self.folder = folder.absolute()
+        self.base = self.folder  # where the relative paths of the visit at hand begin
         self.lang = ""
         self.given: dict[str, Event] = {}  # record -> event, in order
-        self.paths: dict[str, None] = {}
+        self.paths: dict[str, Path] = {}
         self.pasted: dict[str, str] = {}
         self.later: dict[str, None] = {}
         self.lines = 0
@@ -108,6 +108,7 @@ class _Held:
     def take(self, visit: Visit) -> None:
         """One visit's records, in order."""
         self.lang = visit.value("language") or self.lang
+        self.base = self.folder / visit.value("base", ".")
         for line, text in visit.records:
             kind, _, rest = text.partition(" ")
             if text == record.NEW_RUN:
@@ -138,7 +139,7 @@ class _Held:
     def _add(self, kind: str, rest: str, said: str) -> None:
         match kind:
             case "read":
-                self.paths[rest] = None
+                self.paths[rest] = self.base / rest
             case "pasted":
                 self.pasted[rest] = said
             case "later":
@@ -184,11 +185,9 @@ class _Held:
 
     def files(self) -> Inputs:
         """The files read so far that are still there, seen from the present folder."""
-        there = [path for path in map(self._seen_from_here, self.paths) if hearing.exists(path)]
+        seen = (name if Path(name).is_absolute() else _from_here(path) for name, path in self.paths.items())
+        there = [path for path in seen if hearing.exists(path)]
         return msgspec.structs.replace(hearing.inputs_of(there), texts=tuple(self.pasted.items()))
-
-    def _seen_from_here(self, path: str) -> str:
-        return path if Path(path).is_absolute() or not self.base else os.path.relpath(Path(self.base) / path)
 
     def with_net(self, inputs: Inputs) -> Inputs:
         """A new run's files with the net and solver known from before, unless it brings its own."""
@@ -214,6 +213,13 @@ class _Held:
             lines=self.lines,
             later=tuple(self.later),
         )
+
+
+def _from_here(path: Path) -> str:
+    try:
+        return os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)
 
 
 def _number(text: str) -> float | None:

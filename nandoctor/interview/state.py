@@ -79,7 +79,7 @@ class Interview(msgspec.Struct, frozen=True):
     owner wants to run and come back with. heard: what the last free words meant. before: the state that an undo
     returns to. earlier: the run before this one. wanted: files being read, joined: with words said in the same line,
     opens: at the beginning of the visit. told, shown: first cause and plan of the last verdict.
-    visit: 1, and one more for each return with a transcript.
+    visit: 1, and one more for each return with a transcript; source: that transcript.
     """
 
     consultation: Consultation
@@ -95,6 +95,7 @@ class Interview(msgspec.Struct, frozen=True):
     shown: tuple[str, ...] = ()
     earlier: Earlier | None = None
     visit: int = 1
+    source: str = ""
     before: Interview | None = None
 
     @property

@@ -347,7 +347,14 @@ def _held(page: Page, reply: Held, words: Words) -> None:
         page.text(words("talk.held-nothing"))
         return
     page.text(words("talk.held", count=len(reply.evidence)))
-    _evidence(page, reply.evidence, words)
+    names = short_names(place.file for item in reply.evidence for place in item.locations)
+    rows = []
+    for item in reply.evidence:
+        place = source_text(item, words, names)
+        if item.origin in ("answer", "description"):
+            place = words("talk.undo-it", origin=place, id=item.observation)
+        rows.append(("·", evidence_text(item, words), place))
+    _rows(page, rows)
 
 
 def _disagreement(page: Page, reply: Disagreement, words: Words) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -44,9 +45,7 @@ class Recording:
     def open(self) -> Turn:
         """The opening of a visit, with its header."""
         now = self.now
-        lines = [TITLE if now.visit == 1 else f"\n{VISIT}{now.visit}", f"language: {now.lang}"]
-        if now.visit == 1:
-            lines.append(f"base: {self.base}")
+        lines = [TITLE if now.visit == 1 else f"\n{VISIT}{now.visit}", f"language: {now.lang}", f"base: {self.base}"]
         given = now.consultation if now.visit == 1 else Consultation(now.consultation.kb)
         self._write([*lines, *(f"{key}: {value}" for key, value in record.header(given, now.wanted))])
         if now.visit > 1 and now.wanted:
@@ -148,20 +147,35 @@ def default_path() -> Path:
 
 
 def recording(now: Interview, path: Path | None) -> tuple[Recording, TranscriptFile]:
-    """A conversation recorded in `path`, or in a new file of the user's state folder.
+    """A conversation recorded in `path`; by default in the transcript it continues, or a new file of the state folder.
 
-    A consultation never overwrites the transcript of another: in an existing file it becomes a further visit if it
-    continues it, else the new one gets a number of its own.
+    A consultation never overwrites the transcript of another: the new file gets a number then.
     """
-    target = path or default_path()
-    if now.visit == 1:
+    source = Path(now.source) if now.source else None
+    target = path or source or default_path()
+    continues = source is not None and target.absolute() == source.absolute()
+    if not continues:
         target = _free(target)
     file = TranscriptFile(target)
+    if source is not None and not continues:
+        file(_moved(load(source).rstrip("\n") + "\n", source.parent, target.parent))
     try:
         base = os.path.relpath(".", target.parent)
     except ValueError:  # another drive
         base = str(Path.cwd())
     return Recording(now, file, base=base), file
+
+
+def _moved(text: str, old: Path, new: Path) -> str:
+    """A transcript's text for another folder: its relative paths still lead to the same files."""
+
+    def base(found: re.Match[str]) -> str:
+        try:
+            return f"base: {os.path.relpath(old / found[1], new)}"
+        except ValueError:  # another drive
+            return f"base: {(old / found[1]).absolute()}"
+
+    return re.sub(r"^base: (.+)$", base, text, flags=re.MULTILINE)
 
 
 def _free(path: Path) -> Path:
@@ -199,9 +213,10 @@ def replay(path: Path, kb: KnowledgeBase) -> Difference | None:
     text = load(path)
     visits = record.parse(text, str(path))
     out: list[str] = []
-    with _inside(path.parent / visits[0].value("base", ".")):
-        for number, visit in enumerate(visits):
-            _run(visit, visits[:number], kb, out)
+    folder = path.parent.absolute()
+    for number, visit in enumerate(visits):
+        with _inside(folder / visit.value("base", ".")):
+            _run(visit, visits[:number], kb, out, folder)
     got = "".join(out).rstrip("\n").split("\n")
     expected = text.rstrip("\n").split("\n")
     for number in range(max(len(expected), len(got))):
@@ -224,11 +239,11 @@ def _inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def _run(visit: Visit, before: tuple[Visit, ...], kb: KnowledgeBase, out: list[str]) -> None:
+def _run(visit: Visit, before: tuple[Visit, ...], kb: KnowledgeBase, out: list[str], folder: Path) -> None:
     inputs = record.inputs_of(visit)
     lang = visit.value("language", "en")
     if before:
-        now = restore(before, kb, inputs).having(lang=lang)
+        now = restore(before, kb, inputs, folder).having(lang=lang)
     else:
         try:
             consultation = Consultation.open(

@@ -173,6 +173,31 @@ class TestResume:
         out = hold([], path, knowledge, start=interview.resume(path, knowledge))[1]
         assert "Fixed" in out
 
+    def test_another_folder_the_next_day(
+        self, knowledge: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Relative paths of each visit are kept apart, and the record goes on in the same file by default."""
+        first, second = tmp_path / "monday", tmp_path / "tuesday"
+        first.mkdir()
+        second.mkdir()
+        (first / "train.log").write_text(caffe_log(GROWING))
+        (first / "solver.prototxt").write_text('base_lr: 0.1\nlr_policy: "fixed"\nmax_iter: 100\n')
+        (second / "train.log").write_text(caffe_log(FALLING, lr=0.01))
+        monkeypatch.chdir(first)
+        hold(["train.log solver.prototxt", *["0"] * 8], tmp_path / "t.txt", knowledge)
+        monkeypatch.chdir(second)
+        again = interview.resume(Path("../t.txt"), knowledge, logs=["train.log"])
+        out = io.StringIO()
+        plain.run(again, "en", io.StringIO("1\n"), out)
+        assert "Fixed" in out.getvalue()
+        assert "solver.prototxt" in out.getvalue()
+        assert "=== visit 2" in (tmp_path / "t.txt").read_text(encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        assert replay(tmp_path / "t.txt", knowledge) is None
+        elsewhere = tmp_path / "kept" / "copy.txt"
+        hold(["why"], elsewhere, knowledge, start=interview.resume(Path("t.txt"), knowledge))
+        assert replay(elsewhere, knowledge) is None
+
     def test_a_crash_in_the_middle_loses_nothing(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
         path = self.first_visit(knowledge, tmp_path)
         text = path.read_text(encoding="utf-8")
