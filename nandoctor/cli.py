@@ -445,6 +445,25 @@ def watch(log: str, command: str, interval: float, idle: float | None, once: boo
     sys.exit(code)
 
 
+@group.command()
+@click.option("--net", metavar="FILE", default="", help="Caffe's train_val.prototxt.")
+@click.option("--solver", metavar="FILE", default="", help="Its solver.prototxt.")
+@click.option("--log", metavar="FILE", default="", help="A log that shows the fault: tells the snapshot to start from.")
+@click.option("--layer", "layers", multiple=True, metavar="NAME", help="Watch this layer only; default: all.")
+@click.option("--output", "folder", metavar="DIR", default="probe", show_default=True, help="Where to write.")
+@click.option("--stop", is_flag=True, help="End the run at the first non-finite number.")
+@click.option("--force", is_flag=True, help="Overwrite what an earlier probe wrote.")
+@language
+@overlays
+def probe(lang: str | None, overlays: Sequence[str], **options: Any) -> None:
+    """Write instrumented copies of a Caffe net and solver that name the first layer gone non-finite."""
+    from nandoctor.caffe_probe import command
+
+    if not options["net"] and not options["solver"]:
+        raise UsageError("name the net with --net, or a solver that names it")
+    _write(command(lang=lang or locale_language(), kb=_knowledge(overlays), **options), None)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point: runs a command, prints what went wrong, exits with the code of the contract."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
