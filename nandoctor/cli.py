@@ -67,6 +67,7 @@ overlays = click.option(
 @click.option(
     "--apply", "apply_now", is_flag=True, help="Make the first fix's edits, keeping a backup beside each file."
 )
+@click.option("--undo", "undone", metavar="FILE", help="Take back what --apply did to this file.")
 @click.option("--details", is_flag=True, help="Every cause, every snippet.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="No braille and no box characters.")
 @click.option("--redact", "redacted", is_flag=True, help="Leave out paths, users and hosts.")
@@ -83,6 +84,13 @@ def report(**options: Any) -> None:
     Without arguments: a consultation in the terminal. With a log, a net, a solver or the folder of a run: a report.
     """
     lang = options["lang"] or locale_language()
+    if options["undone"]:
+        from nandoctor.readers.backups import undo
+
+        click.echo(
+            f"nandoctor: {printable(options['undone'])} is again what {printable(str(undo(options['undone'])))} held"
+        )
+        return
     given = any(options[k] for k in ("run_dir", "logs", "net", "solver", "answers_file", "answer_list", "describe"))
     if options["resume"] or options["interactive"] or options["plain"] or not given:
         sys.exit(_consult(options, lang))
