@@ -56,7 +56,8 @@ def weight_fillers(material: Material, check: Check) -> Look | None:
     # Fillers may stand in a net that is finetuned all the same; only a log tells.
     trust = 0.0 if material.start else START_UNKNOWN
     if kind == "zero":
-        matches = [m for m in matches if m.layer is not None and _dead(material, m.layer, [n.layer for n in matches])]
+        dead = {id(layer) for layer in _dead(material, [m.layer for m in matches if m.layer is not None])}
+        matches = [match for match in matches if id(match.layer) in dead]
     return Look(tuple(matches), at, trust=trust)
 
 
@@ -256,48 +257,42 @@ def _large(material: Material, layer: Layer, filler: Filler, path: str, args: di
     return Match(layer, (layer.where(f"{path}.{where}"),), args | values)
 
 
-def _dead(material: Material, layer: Layer, zero: list[Layer | None]) -> bool:
-    """Whether a layer that begins at zero stays there: its gradient is cut by a ReLU at 0 or by another zero layer.
+def _dead(material: Material, zero: list[Layer]) -> list[Layer]:
+    """The layers that begin at zero and stay there: their gradient is cut by a ReLU at 0 or by another zero layer.
 
     A single scoring layer may begin at zero: its own gradient is not zero (FCN and logistic regression do it).
     """
-    queue, seen = list(material.readers(layer)), set[int]()
-    while queue:
-        reader = queue.pop()
-        if id(reader) in seen:
-            continue
-        seen.add(id(reader))
-        if reader.type in ("ReLU", "ReLU6") or any(reader is other for other in zero):
-            return True
-        queue += material.readers(reader)
-    above = material.makers(layer)
-    return any(maker is not None and _fed_by_zero(material, maker, zero) for maker in above)
+    ids = {id(layer) for layer in zero}
+    cut: dict[int, bool] = {}
+    for layer in reversed(material.layers):
+        cut[id(layer)] = any(
+            reader.type in ("ReLU", "ReLU6") or id(reader) in ids or cut.get(id(reader), False)
+            for reader in material.readers(layer)
+        )
+    return [layer for layer in zero if cut[id(layer)] or _fed_by_zero(material, layer, ids)]
 
 
-def _fed_by_zero(material: Material, layer: Layer, zero: list[Layer | None]) -> bool:
+def _fed_by_zero(material: Material, layer: Layer, zero: set[int]) -> bool:
     """Whether all that comes in is zero because a layer before begins at zero."""
-    steps = 0
-    at: Layer | None = layer
-    while at is not None and steps < 100:
-        if any(at is other for other in zero):
-            return True
-        if at.type in FILLER_BLOCKS:
+    makers = material.makers(layer)
+    at = makers[0] if makers else None
+    for _ in range(100):
+        if at is None or (at.type in FILLER_BLOCKS and id(at) not in zero):
             return False
+        if id(at) in zero:
+            return True
         makers = material.makers(at)
         at = makers[0] if makers else None
-        steps += 1
     return False
 
 
 def _tamed(material: Material, layer: Layer) -> bool:
     """Whether a saturating or normalising layer stands between this layer and every loss it feeds."""
-    queue, seen = list(material.readers(layer)), set[int]()
-    while queue:
-        reader = queue.pop()
-        if id(reader) in seen or reader.type in _TAMING:
-            continue
-        if any(reader.loss_weights):
-            return False
-        seen.add(id(reader))
-        queue += material.readers(reader)
-    return True
+    known = material.tamed
+    if not known:
+        for each in reversed(material.layers):
+            known[id(each)] = all(
+                reader.type in _TAMING or (not any(reader.loss_weights) and known.get(id(reader), True))
+                for reader in material.readers(each)
+            )
+    return known[id(layer)]

@@ -71,6 +71,8 @@ class Material:
         self.scales: dict[int, float] = {}
         self.ranges: dict[int, Range] = {}
         self.fans: dict[int, tuple[float, bool]] = {}
+        self.learning: dict[int, bool] = {}
+        self.tamed: dict[int, bool] = {}
 
     # --- the graph of the training net
 

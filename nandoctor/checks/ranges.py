@@ -16,6 +16,7 @@ from nandoctor.readers.caffe import Layer
 # exp of a C float overflows from here on; ln(FLT_MAX).
 EXP_LIMIT = 88.72
 _INF = math.inf
+_WEIGHTS = frozenset({*FILLER_BLOCKS, "Scale", "Bias", "PReLU", "Parameter"})
 
 
 ANYTHING = Range(-_INF, _INF, False)
@@ -74,16 +75,12 @@ def blob_ranges(material: Material) -> dict[int, Range]:
 
 def learns(material: Material, layer: Layer) -> bool:
     """Whether a gradient must pass back through the layer: a weight lies before it."""
-    queue, seen = [layer], set[int]()
-    while queue:
-        for maker in material.makers(queue.pop()):
-            if maker is None or id(maker) in seen:
-                continue
-            if maker.type in FILLER_BLOCKS or maker.type in ("Scale", "Bias", "PReLU", "Parameter"):
-                return True
-            seen.add(id(maker))
-            queue.append(maker)
-    return False
+    known = material.learning
+    if not known:
+        for each in material.layers:
+            makers = [maker for maker in material.makers(each) if maker is not None]
+            known[id(each)] = any(maker.type in _WEIGHTS or known.get(id(maker), False) for maker in makers)
+    return known.get(id(layer), False)
 
 
 # --- operations

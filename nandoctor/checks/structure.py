@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from nandoctor.checks.fillers import block
 from nandoctor.checks.look import Arg, Look, Match, shown
 from nandoctor.checks.material import RECURRENT, Material
@@ -14,6 +16,7 @@ NARROW = 1 / 20
 BEFORE_BOTTLENECK = 3
 # Five dropouts of 0.5 in a row keep 3 %; AlexNet and VGG have two, 25 %.
 KEPT = 0.05
+CHAIN_SHOWN = 20
 
 _DETECTION = frozenset(
     """ROIPooling ROIAlign PSROIPooling PSROIAlign PriorBox MultiBoxLoss DetectionOutput RegionLoss Proposal Yolov3
@@ -44,8 +47,10 @@ def bottleneck(material: Material, check: Check) -> Look | None:
     dense = [layer for layer in material.learnable if layer.type == "InnerProduct"]
     widths = [layer.whole("inner_product_param.num_output") for layer in dense]
     at = tuple(layer.where("inner_product_param.num_output") for layer in dense)
+    widest_so_far = list(accumulate(widths, max))
+    widest_to_come = list(accumulate(reversed(widths), max))[::-1]
     for index in range(BEFORE_BOTTLENECK, len(widths) - 1):
-        before, after = max(widths[:index]), max(widths[index + 1 :])
+        before, after = widest_so_far[index - 1], widest_to_come[index + 1]
         if 0 < widths[index] <= NARROW * before and after >= 2 * widths[index] and _dense_chain(material, dense, index):
             args: dict[str, Arg] = {"width": widths[index], "before": before}
             return Look((Match(dense[index], (at[index],), args),), at)
@@ -66,7 +71,7 @@ def dropout_chain(material: Material, check: Check) -> Look | None:
         drops[id(layer)] = drops[id(least)] if least is not None else ()
         if layer.type == "Dropout":
             kept[id(layer)] *= max(0.0, 1 - layer.number("dropout_param.dropout_ratio", 0.5))
-            drops[id(layer)] = (*drops[id(layer)], layer)
+            drops[id(layer)] = (*drops[id(layer)], layer)[-CHAIN_SHOWN:]
         if kept[id(layer)] < worst[0]:
             worst = kept[id(layer)], drops[id(layer)]
     share, chain = worst
