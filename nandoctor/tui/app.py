@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,12 +34,13 @@ class NandoctorApp(App[int]):
     ]
 
     def __init__(self, kept: Recording, *, theme: str = DARK, file_error: str = "") -> None:
-        super().__init__()
+        plain = theme == PLAIN or bool(os.environ.get("NO_COLOR"))
+        super().__init__(ansi_color=True if plain else None)  # else NO_COLOR would turn the terminal's own into black
         self.kept = kept
         self.file_error = file_error
         for known in THEMES:
             self.register_theme(known)
-        self.theme = PLAIN if self.no_color else theme
+        self.theme = PLAIN if plain else theme
 
     def get_theme_variable_defaults(self) -> dict[str, str]:  # noqa: D102
         return {**FALLBACK, "border": "#444444"}
@@ -66,6 +68,7 @@ class NandoctorApp(App[int]):
 
     def use_theme(self, name: str) -> None:
         """Changes the theme; texts are painted anew."""
+        self.ansi_color = None
         self.theme = name
         self.refresh_css(animate=False)
         for widget in self.screen.walk_children():

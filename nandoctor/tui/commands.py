@@ -61,7 +61,7 @@ class ConsultationCommands(Provider):
             if lang != now.lang:
                 yield Command(words("ui.cmd-language", name=name), line(f"lang {lang}"))
         for theme in (DARK, LIGHT, PLAIN):
-            if theme != app.theme:
+            if theme != app.theme and not app.no_color:
                 yield Command(words(f"ui.cmd-{theme.removeprefix('nandoctor-')}"), partial(app.use_theme, theme))
         yield Command(words("ui.cmd-panel"), partial(self._act, "side"))
         yield Command(words("ui.cmd-copy"), partial(self._act, "copy_reply"))

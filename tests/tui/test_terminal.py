@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -76,9 +77,9 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
         one.tmux("kill-server")
 
 
-def start(terminal: Terminal, transcript: Path, lang: str = "en") -> None:
+def start(terminal: Terminal, transcript: Path, lang: str = "en", prefix: str = "") -> None:
     program = PROGRAM.format(lang=lang, transcript=str(transcript))
-    terminal.type(f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}; echo left with $?")
+    terminal.type(f"{prefix}{shlex.quote(sys.executable)} -c {shlex.quote(program)}; echo left with $?")
     terminal.keys("Enter")
 
 
@@ -114,6 +115,18 @@ def test_a_bracketed_paste_is_one_turn(terminal: Terminal, tmp_path: Path) -> No
     terminal.until("What is happening?")
     terminal.paste(caffe_log(GROWING))
     assert "pasted:23" in terminal.until("more: evidence")
+
+
+def test_no_color_means_none(terminal: Terminal, tmp_path: Path) -> None:
+    """Neither foreground nor background may be set; black on black has been seen."""
+    start(terminal, tmp_path / "t.txt", prefix="NO_COLOR=1 ")
+    terminal.until("What is happening?")
+    terminal.type("loss is nan")
+    terminal.keys("Enter")
+    terminal.until("Question 1.")
+    painted = terminal.tmux("capture-pane", "-e", "-p")
+    codes = {code for run in re.findall(r"\x1b\[([\d;]*)m", painted) for code in run.split(";")}
+    assert codes <= {"", "0", "1", "2", "4", "7", "22", "24", "27", "39", "49"}
 
 
 @pytest.mark.parametrize("how", ["key", "TERM", "INT"])

@@ -168,6 +168,7 @@ class ConsultationScreen(Screen[int]):
         if isinstance(now.pending, AtPlan) and not has_own and prompt.choices is not None and prompt.choices.planned:
             await self._mount(*new)
             return
+        self.query(".question").remove_class("question")  # with its answers gone, it needs its distance again
         if prompt.choices is not None:
             await prompt.choices.retire()
         if now.choices and not has_own and not isinstance(now.pending, AtPlan):

@@ -22,7 +22,8 @@ from nandoctor.tui.widgets.utterance import Laid
 
 CAUSES = 7
 SHOWN_FROM = 0.01
-BAR = 8
+BAR = 6  # columns
+ROOMY = 44  # columns of the panel from which bars are longer
 CURVE_HEIGHT = 9
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 OUTLINE_AROUND = 1  # layers shown before and after a suspicious one
@@ -81,14 +82,15 @@ class Beliefs(Section, can_focus=True):
         return [(c, p) for n, (c, p) in enumerate(ranking[:CAUSES]) if p >= SHOWN_FROM or n < 3]
 
     def content(self, width: int) -> Content:  # noqa: D102
-        room = max(8, width - BAR - 10)
+        bars = BAR if width < ROOMY else BAR + 4
+        room = max(8, width - bars - 9)
         lines = []
         for number, (cause, probability) in enumerate(self.ranked()):
             title = pad(cut(self.words.cause(cause), room), room)
-            share = percent(probability).removesuffix(" %").rjust(4)
+            share = percent(probability).rstrip("% \u00a0").rjust(4)
             change = round(100 * probability) - round(100 * self.before.get(cause, probability))
             moved = (f"{change:+4d}" if change else "    ", "$success" if change > 0 else "$quiet")
-            line = Content.assemble(title, " ", (pad(bar(probability, BAR), BAR), "$bar"), share, " ", moved)
+            line = Content.assemble(title, " ", (pad(bar(probability, bars), bars), "$bar"), share, " ", moved)
             lines.append(line.stylize("reverse") if number == self.cursor else line)
         return Content("\n").join(lines)
 
