@@ -87,9 +87,8 @@ def report(**options: Any) -> None:
     if options["undone"]:
         from nandoctor.readers.backups import undo
 
-        click.echo(
-            f"nandoctor: {printable(options['undone'])} is again what {printable(str(undo(options['undone'])))} held"
-        )
+        undo(options["undone"])
+        click.echo(f"nandoctor: {printable(options['undone'])} is as it was before --apply", err=True)
         return
     given = any(options[k] for k in ("run_dir", "logs", "net", "solver", "answers_file", "answer_list", "describe"))
     if options["resume"] or options["interactive"] or options["plain"] or not given:
