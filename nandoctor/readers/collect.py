@@ -133,14 +133,14 @@ class Gathered:
         self.items = thinned(self.items, self.first)
         self.count -= len(self.items)
 
-    def finish(self, parts: Sequence[str]) -> Series:
+    def finish(self, parts: Sequence[str], role: Role) -> Series:
         """The series as the detectors see it; `parts` are the files of a rotated log, or the one file."""
         total = self.count + len(self.items)
         items = thinned(self.items, self.first) if len(self.items) > KEEP_ALL else self.items
         file = parts[items[0][1] // PART] if items else parts[0]
         return Series(
             quantity=self.quantity,
-            role=self.role,
+            role=role,
             file=file,
             readings=tuple(_placed(item, parts, file) for item in items),
             count=total,
@@ -252,7 +252,7 @@ class Events:
                 kind=kind,
                 location=Location(parts[line // PART], line % PART),
                 text=e.text,
-                fields=e.fields,
+                fields=dict(e.fields),
                 count=e.count,
             )
             for line, kind, e in sorted(found, key=lambda item: item[:2])

@@ -52,6 +52,7 @@ _SPECIAL = frozenset(
     (*_PLACE, "name", "value", "weight", "mean", "pairs", "layer", "blob", "phase", "top", "shape", "rest", "key")
 )
 _BARE = re.compile(r"[a-z0-9_ /]+")  # a name that is no regular expression
+MAX_NAME = 200  # characters of a name that are looked at
 MAX_NAMES = 10_000  # printed names whose role is remembered
 _C_RUNTIME = re.compile(r"([-+]?)\d*\.?\d*#(QNAN|SNAN|IND|INF)")
 
@@ -230,6 +231,7 @@ class RoleTable:
         return role
 
     def _look_up(self, name: str) -> str:
+        name = name[:MAX_NAME]
         lowered = name.lower()
         for i, (role, names) in enumerate(self._rows):
             if isinstance(names, frozenset):

@@ -31,6 +31,7 @@ MAX_KEYS = 50_000  # kinds of lines remembered
 MAX_DUMP = 200_000  # lines of a dump of solver or net
 MARKDOWN_WITHIN = 1 << 18  # bytes: copies from forums are short, and the search for their marks is not free
 _MARKDOWN = re.compile(rb"[=:] \*\*[-+\dniNI]|\(\\\*|\n> ")
+MIN_GLUED = 6  # characters
 TRIES = 3  # lines of one kind held against all patterns before the kind is given up
 STRETCH = 12  # lines; shorter stretches are read line by line
 
@@ -304,6 +305,7 @@ class LogReader:
         for pattern in kind.lines:
             if self.run.apply(pattern, text, self.line):
                 self.dialects[pattern.dialect.id] += 1
+                self._glued(kind)
                 if not kind.border and kind.unswept <= MAX_SHAPES:
                     self._add_shape(key, pattern, text)
                 return
@@ -342,8 +344,18 @@ class LogReader:
                     kind.lines.append(pattern)
                 kind.border = kind.border or pattern.pattern.records not in ("reading", "layer")
                 self.dialects[pattern.dialect.id] = self.dialects.get(pattern.dialect.id, 0) + 1
+                self._glued(kind)
                 return
         self._unknown(key, text, kind)
+
+    def _glued(self, kind: Kind) -> None:
+        """Reads what stands on the line after a bar without numbers."""
+        rest, self.run.glued = self.run.glued, ""
+        if len(rest) >= MIN_GLUED:
+            kind.border = True
+            self.line -= 1
+            raw = rest.encode("utf-8", "replace")
+            self._line(raw.translate(_LOWER, _DROPPED), raw)
 
     def _learn_events(self, key: bytes, kind: Kind, text: str) -> None:
         for event in self.lexicon.event_candidates(text):
@@ -398,26 +410,36 @@ class LogReader:
         return True
 
     def _close_block(self) -> None:
-        if self._block is None:
-            return
-        text = "\n".join(self._block_lines).rstrip() + "\n"
-        if text.strip():
-            file, line = self.parts[self._block_start // PART], self._block_start % PART
+        dump = self._dump()
+        if dump is not None and self._block is not None:
             if self._block.pattern.kind == "solver":
-                self.run.solver = Embedded(text, file, line)
+                self.run.solver = dump
             else:
-                phase = re.search(r"state\s*\{[^}]*phase:\s*(TRAIN|TEST)", text)
-                self.run.nets.append(Embedded(text, file, line, phase[1] if phase else ""))
+                self.run.nets.append(dump)
         self._block, self._block_lines = None, []
+
+    def _dump(self) -> Embedded | None:
+        """The open dump as far as it goes."""
+        text = "\n".join(self._block_lines).rstrip() + "\n"
+        if self._block is None or not text.strip():
+            return None
+        phase = re.search(r"state\s*\{[^}]*phase:\s*(TRAIN|TEST)", text)
+        file, line = self.parts[self._block_start // PART], self._block_start % PART
+        return Embedded(text, file, line, phase[1] if phase and self._block.pattern.kind == "net" else "")
 
     # --- the result
 
     def finish(self) -> Run:
-        """The last run with a loss in the file (or the last one)."""
-        self._close_block()
+        """The last run with a loss in the file (or the last one). Changes nothing: a log may go on growing."""
         runs = [*self.runs, self.run]
         state = next((r for r in reversed(runs) if r.has_loss), self.run)
         run = state.finish(self.parts)
+        dump = self._dump()
+        if dump is not None and self._block is not None and state is self.run:
+            if self._block.pattern.kind == "solver":
+                run = msgspec.structs.replace(run, solver_text=dump)
+            else:
+                run = msgspec.structs.replace(run, net_texts=(*run.net_texts, dump))
         name = printable(self.parts[0])
         notes = list(self.notes)
         if len(runs) > 1:

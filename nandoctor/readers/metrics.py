@@ -23,6 +23,8 @@ _TOKEN = re.compile(
     rf"|(?P<brace>[{{}}\[\]])|(?P<element>{NUMBER})(?=[\s,\]])"
     r'|"(?:[^"\\]|\\.){0,20000}"'
 )
+_NAME = re.compile(r"[^\W\d][\w ./%@#()\[\]+-]*")
+_VALUE = re.compile(r"(?<![\w.@/-])(?:[-+]?\d|(?:nan|inf|NaN|NAN)\b)")  # a number as a word of its own: no name
 _NAMES = ("loss", "epoch", "step", "iter", "lr", "acc")
 
 
@@ -51,9 +53,7 @@ def _header(line: str) -> tuple[str, list[str]] | None:
         names = [name.strip().strip('"').lstrip("#").strip() for name in line.strip().split(delimiter)]
         if len(names) < 2 or len(names) > MAX_COLUMNS or not all(len(name) <= 120 for name in names):
             continue
-        if any(re.fullmatch(rf"{NUMBER}", name) for name in names if name):
-            continue
-        if any(re.search(r"[:={}\[\]]\s*[-\d]", name) for name in names):
+        if not all(_NAME.fullmatch(name) and not _VALUE.search(name) for name in names if name):
             continue
         lowered = [name.lower() for name in names]
         if any(word in name for name in lowered for word in _NAMES) and all(re.search(r"\w", n) for n in names if n):
@@ -132,7 +132,7 @@ class Metrics:
     def finish(self, notes: tuple[str, ...] = ()) -> Run:
         """The run as this file shows it."""
         loss: tuple[Role, ...] = ("loss", "loss_part", "loss_running")
-        series = tuple(g.finish((self.name,)) for g in self.series.values() if g.items)
+        series = tuple(g.finish((self.name,), g.role) for g in self.series.values() if g.items)
         if not any(s.role in loss for s in series):
             notes = (*notes, f"{printable(self.name)}: no training loss was recognised in it")
         dialect = next((d for d in (self.dialect,) if d), "")

@@ -18,6 +18,8 @@ MAX_SERIES = 3_000
 MAX_NAMES = 50_000  # printed names remembered
 MAX_HEADER = 400  # entries kept of what stands before the first number
 MAX_WAITING = 100_000
+GOES_ON = 20  # lines; a loss printed later than that after an end shows that the run went on
+MORE_CELLS = 12  # numbers beyond the named columns (YOLO's results of the validation)
 _HEADER = re.compile(r"^[\s\"'{\[*-]*([A-Za-z_][\w.\- /]{0,60}?)[\"']?\s*(?::|=|\.{3,})\s*(\S.{0,200}?)\s*,?$")
 _ARGUMENT = re.compile(
     r"[\"']?([A-Za-z_]\w{0,60})[\"']?\s*(?:=|:\s)\s*('[^']{0,200}'|\"[^\"]{0,200}\"|[^\s,(){}\[\]]{1,200})"
@@ -49,9 +51,11 @@ class RunState:
         self.nets: list[Embedded] = []
         self.header: dict[str, str] = {}
         self.ended: Literal["", "complete", "crashed", "stopped"] = ""
+        self.ended_line = 0
         self.resumed_from = ""
         self.has_loss = False
         self.place = Place()
+        self.glued = ""  # the rest of a line that began with a bar without numbers
         self.cleared = 0  # number of the last line of blanks only: a bar was wiped
         self.waiting: list[Gathered] = []  # whose last reading gets its step from the next line that carries one
         self.layers_waiting: list[tuple[int, str, str, str, float]] = []
@@ -76,7 +80,7 @@ class RunState:
         if records == "layer":
             self._layer(pattern, match, line)
         elif records == "columns":
-            self._columns = match["rest"].split()
+            self._columns = _cells(match["rest"])
         elif records == "row":
             return self._row(pattern, match, line)
         elif records == "header":
@@ -113,6 +117,8 @@ class RunState:
             bar = pattern.pattern.carries_step or pattern.pattern.refreshes
             if not pattern.has_place or ((pattern.pairs is not None or pattern.name) and not bar):
                 return False
+            if bar:  # what was printed while the bar stood there is glued to it
+                self.glued = text[match.end() :].lstrip("] \t")
         elif pattern.dialect.generic and all(gathered.role == "other" for gathered, _ in found):
             return False
         step, unit = self._stands(pattern, match, places)
@@ -177,8 +183,9 @@ class RunState:
 
     def _row(self, pattern: Line, match: re.Match[str], line: int) -> bool:
         """A line of a table whose columns a line above named."""
-        names, cells = self._columns, match["rest"].split()
-        if not names or len(cells) < 2 or len(cells) > len(names) + 12:
+        names, cells = self._columns, _cells(match["rest"])
+        more = MORE_CELLS if pattern.has_place else 0
+        if len(cells) < 2 or not len(names) <= len(cells) <= len(names) + more:
             return False
         found: list[tuple[Gathered, str]] = []
         places: list[tuple[str, str]] = []
@@ -294,7 +301,7 @@ class RunState:
             fields.setdefault("step", f"{step:g}")
         self.events.add(pattern.id, line, text, fields)
         if pattern.ends and not (self.ended and pattern.ends == "complete"):
-            self.ended = pattern.ends
+            self.ended, self.ended_line = pattern.ends, line
         if pattern.resumes:
             self.resumed_from = fields.get("checkpoint", "") or self.resumed_from or "a checkpoint"
 
@@ -310,31 +317,38 @@ class RunState:
             self.header.setdefault(printable(key).strip(), printable(value).strip("'\" ,"))
 
     def finish(self, parts: Sequence[str]) -> Run:
-        """The run as the detectors see it; `parts` are the files of a rotated log, or the one file."""
-        for waiting in self.layers_waiting:  # the log ends before the line with their step
-            self.layers.add(LayerReading(None, *waiting))
-        self.layers_waiting = []
+        """The run as the detectors see it; `parts` are the files of a rotated log, or the one file. Changes nothing."""
+        gathered = [g for g in self.series.values() if g.items]
+        alone = _alone(gathered)
+        last = max((g.items[-1][1] for g in gathered if g.role in LOSSES), default=0)
+        # readings whose step would have come in a line that is not there (yet)
+        unplaced = tuple(LayerReading(None, *waiting) for waiting in self.layers_waiting)
         return Run(
             files=tuple(parts),
             dialects={},
-            series=tuple(gathered.finish(parts) for gathered in _told_apart(self.series.values())),
+            series=tuple(g.finish(parts, "loss" if g is alone else g.role) for g in gathered),
             events=self.events.finish(parts),
-            layers=self.layers.finish(),
-            top_shapes=self.top_shapes,
+            layers=(*self.layers.finish(), *unplaced),
+            top_shapes=dict(self.top_shapes),
             solver_text=self.solver,
             net_texts=tuple(self.nets),
-            header=self.header,
-            ended=self.ended,
+            header=dict(self.header),
+            ended=self.ended if last <= self.ended_line + GOES_ON else "",
             resumed_from=self.resumed_from,
         )
 
 
-def _told_apart(series: Iterable[Gathered]) -> list[Gathered]:
+def _cells(text: str) -> list[str]:
+    """The cells of a table's line, divided by bars, commas, tabs or blanks."""
+    bare = text.strip(" \t|")
+    divided = re.split(r"[ \t]*[|,;\t][ \t]*", bare)
+    return divided if len(divided) > 1 else re.split(r"  +", bare) if "  " in bare else bare.split()
+
+
+def _alone(series: Iterable[Gathered]) -> Gathered | None:
     """A single component without a total beside it is the loss itself; so is Caffe's only output with a weight."""
-    gathered = [g for g in series if g.items]
-    parts = [g for g in gathered if g.role == "loss_part"]
-    if len(parts) == 1:
-        totals: Sequence[Role] = ("loss",) if parts[0].weight is not None else ("loss", "loss_running")
-        if not any(g.role in totals for g in gathered):
-            parts[0].role = "loss"
-    return gathered
+    parts = [g for g in series if g.role == "loss_part"]
+    if len(parts) != 1:
+        return None
+    totals: Sequence[Role] = ("loss",) if parts[0].weight is not None else ("loss", "loss_running")
+    return None if any(g.role in totals for g in series) else parts[0]
