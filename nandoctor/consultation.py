@@ -26,7 +26,8 @@ from nandoctor.inference.tables import NONE_OF_THESE, Tables, build_tables
 from nandoctor.ingest import Ingested, Inputs, Progress, ingest
 from nandoctor.kb.model import KnowledgeBase
 
-RULED_OUT_DECIBANS = -6.0  # a factor of four against, on top of a probability of 5 % at most
+RULED_OUT_AT_MOST = 0.03  # probability up to which a popular suspect is said to be ruled out
+RULED_OUT_DECIBANS = -6.0  # and by one piece of evidence of at least a factor of four
 ANSWER_TRUST = 0.97  # an owner's answer is right this often
 
 
@@ -380,7 +381,7 @@ class Consultation:
         """Popular suspects that the evidence excludes: the learning rate above all, with the strongest reason."""
         found = []
         for ranked in self.causes:
-            if ranked.id != "learning-rate-too-high" or ranked.probability > 0.05 or not ranked.against:
+            if ranked.id != "learning-rate-too-high" or ranked.probability > RULED_OUT_AT_MOST or not ranked.against:
                 continue
             # What the run did convinces an owner more than what another fault explains.
             course = [w for w in ranked.against if not self.tables.of_setup.get(w.observation, False)]
