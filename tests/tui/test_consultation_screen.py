@@ -77,7 +77,7 @@ class Seen:
         """Until nothing is read any more."""
         for _ in range(400):
             await self.pilot.pause()
-            if self.screen._reading is None:
+            if not self.screen.reading:
                 break
             await asyncio.sleep(0.02)
         await self.pilot.pause()
@@ -370,6 +370,15 @@ async def test_the_panel_folds_away_and_tells_how() -> None:
         assert not seen.screen.query_one(Panel).display
         await seen.press("f2")
         assert seen.screen.query_one(Panel).display
+
+
+@pytest.mark.parametrize("lang", ["en", "zh", "ko"])
+async def test_each_cause_takes_one_line_of_the_panel(knowledge: KnowledgeBase, lang: str) -> None:
+    for columns in (90, 100, 140):
+        async with consultation(knowledge, size=(columns, 40), lang=lang) as seen:
+            await seen.say("loss is nan after some iterations")
+            beliefs = seen.screen.query_one(Beliefs)
+            assert beliefs.content_size.height == len(beliefs.ranked())
 
 
 async def test_typing_goes_to_the_prompt_whoever_has_the_focus() -> None:

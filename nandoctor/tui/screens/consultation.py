@@ -77,6 +77,11 @@ class ConsultationScreen(Screen[int]):
         return cast("NandoctorApp", self.app)
 
     @property
+    def reading(self) -> bool:
+        """Whether files are being read."""
+        return self._reading is not None
+
+    @property
     def words(self) -> Words:
         """The texts in the language spoken."""
         return self.owner.kept.words

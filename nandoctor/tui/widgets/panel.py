@@ -83,11 +83,11 @@ class Beliefs(Section, can_focus=True):
 
     def content(self, width: int) -> Content:  # noqa: D102
         bars = BAR if width < ROOMY else BAR + 4
-        room = max(8, width - bars - 9)
+        room = max(8, width - bars - 11)
         lines = []
         for number, (cause, probability) in enumerate(self.ranked()):
             title = pad(cut(self.words.cause(cause), room), room)
-            share = percent(probability).rstrip("% \u00a0").rjust(4)
+            share = percent(probability).rstrip("% \u00a0").rjust(5)
             change = round(100 * probability) - round(100 * self.before.get(cause, probability))
             moved = (f"{change:+4d}" if change else "    ", "$success" if change > 0 else "$quiet")
             line = Content.assemble(title, " ", (pad(bar(probability, bars), bars), "$bar"), share, " ", moved)
