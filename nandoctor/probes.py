@@ -10,7 +10,8 @@
         optimizer.zero_grad()
 
 Lightning: `watch(self, self.trainer.optimizers[0])` in `on_fit_start`. Hugging Face: `watch(trainer.model)` before
-`trainer.train()`. With a GradScaler pass `amp=True`: it expects gradients to overflow now and then.
+`trainer.train()`. Before the training: `check_batch(next(iter(loader)), classes=10)`, `check_weights(model)`,
+`check_optimizer(optimizer)`. With a GradScaler pass `amp=True`: it expects gradients to overflow now and then.
 
 What it prints (to stderr, or to `file`) nandoctor reads: the magnitudes of every layer in the first step, in the last
 clean one and in the one that went bad, as Caffe's debug_info does, then one line that says what was first.
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import deque
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, NamedTuple, TextIO
@@ -84,6 +86,7 @@ def watch(
     every: int = 0,
     stop: bool = True,
     amp: bool = False,
+    history: int = 20,
     file: TextIO | None = None,
 ) -> Probe:
     """Watches a model from now on, until `close`.
@@ -94,9 +97,10 @@ def watch(
         every: also print the magnitudes of every n-th step; 0: of the first, the last clean and the bad one only.
         stop: raise NonFiniteError at the first non-finite number; else say it once and go on.
         amp: gradients may overflow (a GradScaler skips those steps); only activations, loss and weights count.
+        history: largest absolute values remembered of each tensor; printed for the one that went bad.
         file: where to print; stderr by default.
     """
-    return Probe(model, optimizer, every=every, stop=stop, amp=amp, file=file)
+    return Probe(model, optimizer, every=every, stop=stop, amp=amp, history=history, file=file)
 
 
 class Probe:
@@ -110,6 +114,7 @@ class Probe:
         every: int,
         stop: bool,
         amp: bool,
+        history: int,
         file: TextIO | None,
     ) -> None:
         self._torch = import_module("torch")
@@ -118,7 +123,9 @@ class Probe:
         self._stop = stop
         self._amp = amp
         self._file = file
-        self._names = {id(module): name or "model" for name, module in model.named_modules()}
+        self._names = {id(module): _plain(name) or "model" for name, module in model.named_modules()}
+        self._history = history
+        self._peaks: dict[tuple[str, str, str], deque[float]] = {}
         self._parameters = list(_parameters(model))
         self._step = -1
         self._depth = 0
@@ -164,6 +171,8 @@ class Probe:
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
+
+    detach = close
 
     def __enter__(self) -> Probe:
         return self
@@ -263,6 +272,12 @@ class Probe:
         self._lines += lines
         if self.found is not None:
             return
+        for line in lines:
+            if math.isfinite(line.peak):
+                key = (line.phase, line.layer, line.blob)
+                if key not in self._peaks:
+                    self._peaks[key] = deque(maxlen=self._history)
+                self._peaks[key].append(line.peak)
         bad = next((line for line in lines if not math.isfinite(line.peak)), None)
         if bad is None or (self._amp and bad.phase == "Backward"):
             return
@@ -277,7 +292,7 @@ class Probe:
         for (layer, kind, number, name, parameter), value in zip(self._parameters, values):
             if not math.isfinite(value):
                 blob = f"param blob {number} {name} data"
-                count = self._count(parameter.detach())
+                count = _share(parameter.detach())
                 line = _Line("Update", layer, kind, blob, value, value, count)
                 self._lines.append(line)
                 self._blame(line)
@@ -294,6 +309,9 @@ class Probe:
         share = f"; {bad.share}" if bad.share else ""
         message = f"first non-finite: step {self._step}, stage {stage}, {where}: {words}{share}"
         self._say(message)
+        if peaks := self._peaks.get((bad.phase, bad.layer, bad.blob)):
+            values = " ".join(f"{peak:.4g}" for peak in peaks)
+            self._say(f"approach: {where}, last {len(peaks)}: {values}")
         self.found = NonFiniteError(message, self._step, stage, bad.layer, bad.blob)
         if self._stop:
             raise self.found
@@ -343,27 +361,13 @@ class Probe:
         mean = torch.linalg.vector_norm(values, 1, dtype=wide) / values.numel()
         peak = self._peak(values)
         # A look at the value costs nothing on the CPU; on a GPU it would wait for the device.
-        count = "" if values.device.type != "cpu" or math.isfinite(peak.item()) else self._count(values)
+        count = "" if values.device.type != "cpu" or math.isfinite(peak.item()) else _share(values)
         return _Measured(phase, layer, kind, blob, mean, peak, count)
 
     def _peak(self, values: Tensor) -> Tensor:
         """The largest absolute value; NaN if there is one. Thirteen times as fast as an infinity norm on the CPU."""
         low, high = self._torch.aminmax(values)
         return self._torch.maximum(low.abs(), high.abs())
-
-    def _count(self, values: Tensor) -> str:
-        """Share of the non-finite elements, and which samples of the batch hold them."""
-        torch = self._torch
-        bad = ~torch.isfinite(values)
-        nan = int(torch.isnan(values).sum())
-        total = int(bad.sum())
-        text = f"{nan} nan and {total - nan} inf of {values.numel()} ({total / values.numel():.2%})"
-        if values.dim() > 1:
-            rows = bad.reshape(values.shape[0], -1).any(1).nonzero().flatten().tolist()
-            if len(rows) < values.shape[0]:
-                more = ", ..." if len(rows) > SAMPLES_SHOWN else ""
-                text += f"; samples {', '.join(str(row) for row in rows[:SAMPLES_SHOWN])}{more}"
-        return text
 
     def _numbers(self, measured: list[_Measured]) -> list[_Line]:
         if not measured:
@@ -425,4 +429,152 @@ def _parameters(model: Module) -> Iterator[tuple[str, str, int, str, Tensor]]:
         for number, (name, parameter) in enumerate(module.named_parameters(recurse=False)):
             if id(parameter) not in seen:
                 seen.add(id(parameter))
-                yield layer or "model", type(module).__name__, number, name, parameter
+                yield _plain(layer) or "model", type(module).__name__, number, name, parameter
+
+
+def _plain(name: str) -> str:
+    """The owner's name of a module, without what DataParallel and DistributedDataParallel put in front."""
+    return "" if name == "module" else name.removeprefix("module.")
+
+
+# --- before the training
+
+
+def check_batch(
+    batch: object, *, classes: int | None = None, ignore: int = -100, file: TextIO | None = None
+) -> list[str]:
+    """Looks at one batch as the training gets it: what is non-finite, all zero, or a label out of range.
+
+    Args:
+        batch: tensors in tuples, lists and dicts; floating tensors are inputs, one-dimensional integers are labels.
+        classes: number of classes; then labels must be 0 to classes - 1.
+        ignore: the label that the loss leaves out (`ignore_index`).
+        file: where to print; stderr by default.
+
+    Returns:
+        what is wrong, a line each, as printed; nothing is printed for a clean batch but its ranges.
+    """
+    torch = import_module("torch")
+    wrong: list[str] = []
+    for name, values in _named(batch, ""):
+        values = values.detach()  # noqa: PLW2901
+        if values.numel() == 0:
+            wrong.append(f"batch: {name} is empty")
+            continue
+        kind = str(values.dtype).removeprefix("torch.")
+        shape = "x".join(str(size) for size in values.shape) or "scalar"
+        if values.is_floating_point() or values.is_complex():
+            finite = torch.isfinite(values)
+            if not bool(finite.all()):
+                wrong.append(f"batch: {name} non-finite: {_share(values)}")
+            rest = values[finite].abs() if values.is_complex() else values[finite]
+            low, high = (float(rest.min()), float(rest.max())) if rest.numel() else (math.nan, math.nan)
+            _print(f"batch: {name} {kind} {shape}: {low:.6g} to {high:.6g}", file)
+            if values.dim() > 1:
+                empty = (values.reshape(values.shape[0], -1) == 0).all(1).nonzero().flatten().tolist()
+                if empty:
+                    wrong.append(f"batch: {name} all zero: {_rows(empty)}")
+        elif values.dtype != torch.bool:
+            low, high = int(values.min()), int(values.max())
+            _print(f"batch: {name} {kind} {shape}: {low} to {high}", file)
+            if classes is not None and values.dim() in (0, 1, 3):
+                bad = ((values < 0) | (values >= classes)) & (values != ignore)
+                if bool(bad.any()):
+                    rows = bad.reshape(bad.shape[0] if bad.dim() else 1, -1).any(1).nonzero().flatten().tolist()
+                    wrong.append(
+                        f"batch: {name} labels out of range: {low} to {high}, {classes} classes; {_rows(rows)}"
+                    )
+    for line in wrong:
+        _print(line, file)
+    return wrong
+
+
+def check_weights(model: Module, *, file: TextIO | None = None) -> list[str]:
+    """The parameters and buffers (running statistics) that are non-finite, a line each; call it before training.
+
+    Returns:
+        what is wrong, as printed.
+    """
+    torch = import_module("torch")
+    seen: set[int] = set()
+    wrong: list[str] = []
+    for found in (model.named_parameters(), model.named_buffers()):
+        for name, values in found:
+            if id(values) in seen or values.numel() == 0 or not (values.is_floating_point() or values.is_complex()):
+                continue
+            seen.add(id(values))
+            if not bool(torch.isfinite(values.detach()).all()):
+                wrong.append(f"weights non-finite: {_plain(name)}: {_share(values.detach())}")
+    for line in wrong:
+        _print(line, file)
+    return wrong
+
+
+def check_optimizer(optimizer: Optimizer, *, file: TextIO | None = None) -> list[str]:
+    """Settings that cannot work (a number that is not finite, eps 0 with zero gradients) and a non-finite state.
+
+    Returns:
+        what is wrong, as printed.
+    """
+    torch = import_module("torch")
+    wrong: list[str] = []
+    adaptive = ("betas", "eps")
+    for number, group in enumerate(optimizer.param_groups):
+        for name, value in group.items():
+            if name == "params":
+                continue
+            for one in value if isinstance(value, tuple | list) else (value,):
+                one = float(one) if isinstance(one, torch.Tensor) and one.numel() == 1 else one  # noqa: PLW2901
+                if isinstance(one, float) and not math.isfinite(one):
+                    wrong.append(f"optimizer: {name} of group {number} is {one}")
+        if group.get("eps") == 0 and all(name in group for name in adaptive):
+            wrong.append(f"optimizer: eps of group {number} is 0: a gradient of exactly 0 gives 0/0")
+        momentum = group.get("momentum", 0)
+        if isinstance(momentum, float | int) and momentum >= 1:
+            wrong.append(f"optimizer: momentum of group {number} is {momentum}: the steps never die out")
+        if any(beta >= 1 for beta in group.get("betas", ()) if isinstance(beta, float | int)):
+            wrong.append(f"optimizer: betas of group {number} are {group['betas']}: 1 - beta is 0 or less")
+    for number, (_, state) in enumerate(optimizer.state.items()):
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                wrong.append(f"optimizer: state {name} of parameter {number} non-finite: {_share(value)}")
+    for line in wrong:
+        _print(line, file)
+    return wrong
+
+
+def _named(found: object, name: str) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of a batch with the path to each: `pixel_values`, `1.labels`; a lone tensor is `tensor`."""
+    torch = import_module("torch")
+    if isinstance(found, torch.Tensor):
+        yield name or "tensor", found
+    elif hasattr(found, "items"):
+        for key, value in found.items():
+            own = "_".join(str(key).split())
+            yield from _named(value, f"{name}.{own}" if name else own)
+    elif isinstance(found, list | tuple):
+        for key, value in enumerate(found):
+            yield from _named(value, f"{name}.{key}" if name else str(key))
+
+
+def _share(values: Tensor) -> str:
+    """Share of the non-finite elements, and which samples of the batch hold them."""
+    torch = import_module("torch")
+    bad = ~torch.isfinite(values)
+    nan = int(torch.isnan(values).sum())
+    total = int(bad.sum())
+    text = f"{nan} nan and {total - nan} inf of {values.numel()} ({total / values.numel():.2%})"
+    if values.dim() > 1:
+        rows = bad.reshape(values.shape[0], -1).any(1).nonzero().flatten().tolist()
+        if len(rows) < values.shape[0]:
+            text += f"; {_rows(rows)}"
+    return text
+
+
+def _rows(rows: list[int]) -> str:
+    more = ", ..." if len(rows) > SAMPLES_SHOWN else ""
+    return f"samples {', '.join(str(row) for row in rows[:SAMPLES_SHOWN])}{more}"
+
+
+def _print(text: str, file: TextIO | None) -> None:
+    print(f"{MARK} {text}", file=file or sys.stderr, flush=True)

@@ -267,6 +267,117 @@ class TestWatching:
         assert run.framework == "pytorch"
         assert "probe" in run.dialects
         assert {r.step for r in run.layers} == {0, 2, 3}
-        assert [e.kind for e in run.events] == ["probe-input"]
+        assert [e.kind for e in run.events] == ["probe-input", "probe-approach"]
         bad = next(r for r in run.layers if not math.isfinite(r.value))
         assert (bad.layer, bad.blob, bad.step) == ("input", "top blob 0 data", 3)
+
+    def test_approach_of_an_exploding_net(self) -> None:
+        net = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
+        optimizer = torch.optim.SGD(net.parameters(), lr=1e6)
+        labels = torch.randn(6, 3)
+        probe, text = train(
+            net, 60, optimizer=optimizer, criterion=lambda output: ((output - labels) ** 2).mean(), history=5
+        )
+        assert probe.found is not None
+        approach = next(line for line in text.splitlines() if line.startswith("[probe] approach"))
+        values = [float(value) for value in approach.rpartition(": ")[2].split()]
+        assert len(values) <= 5
+        assert values == sorted(values)
+        assert values[-1] > 1e6 * values[0]
+
+    def test_overflow_of_half_precision(self) -> None:
+        net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).to(torch.bfloat16)
+        with torch.no_grad():
+            net[2].weight.fill_(1e38)
+            net[0].weight.fill_(1.0)
+        out = io.StringIO()
+        probe = probes.watch(net, file=out)
+        with pytest.raises(probes.NonFiniteError, match=r"stage forward, layer 2 \(Linear\)"):
+            net(torch.full((2, 4), 100.0, dtype=torch.bfloat16))
+        probe.detach()
+
+    def test_names_without_the_wrapper(self) -> None:
+        net = Net()
+        with torch.no_grad():
+            net.second.weight[0, 0] = math.nan
+        probe, _ = train(nn.DataParallel(net))
+        assert probe.found is not None
+        assert probe.found.layer == "second"
+
+    def test_tied_weights_are_looked_at_once(self) -> None:
+        net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3))
+        net[1].weight = net[0].weight
+        probe, text = train(net, 1)
+        assert probe.found is None
+        assert text.count("param blob 0 weight diff") == 2
+
+    def test_gradient_scaler(self) -> None:
+        net = Net()
+        optimizer = torch.optim.SGD(net.parameters(), 0.01)
+        scaler = torch.amp.GradScaler("cpu", init_scale=2.0**127)
+        out = io.StringIO()
+        probe = probes.watch(net, optimizer, amp=True, file=out)
+        for _ in range(4):
+            loss = probe.loss(net(torch.randn(6, 4)).square().mean() * 100)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+        probe.close()
+        assert probe.found is None
+        assert scaler.get_scale() < 2.0**127, "there was an overflow"
+
+
+@pytest.mark.torch
+@pytest.mark.skipif(torch is None, reason="PyTorch is not installed")
+class TestBeforeTheTraining:
+    def test_batch(self) -> None:
+        out = io.StringIO()
+        pixels = torch.rand(4, 3, 2, 2)
+        batch = {"pixels": pixels, "labels": torch.tensor([0, 9, 3, -100])}
+        assert probes.check_batch(batch, classes=10, file=out) == []
+        assert "[probe] batch: pixels float32 4x3x2x2: 0" in out.getvalue()
+        pixels[1] = 0
+        pixels[2, 0, 0, 0] = math.nan
+        batch["labels"][0] = 10
+        assert probes.check_batch(batch, classes=10, file=out) == [
+            "batch: pixels non-finite: 1 nan and 0 inf of 48 (2.08%); samples 2",
+            "batch: pixels all zero: samples 1",
+            "batch: labels labels out of range: -100 to 10, 10 classes; samples 0",
+        ]
+
+    def test_weights_and_running_statistics(self) -> None:
+        net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+        assert probes.check_weights(net, file=io.StringIO()) == []
+        net[1].running_var[1] = math.inf
+        with torch.no_grad():
+            net[0].bias[0] = math.nan
+        assert probes.check_weights(net, file=io.StringIO()) == [
+            "weights non-finite: 0.bias: 1 nan and 0 inf of 2 (50.00%)",
+            "weights non-finite: 1.running_var: 0 nan and 1 inf of 2 (50.00%)",
+        ]
+
+    def test_optimizer(self) -> None:
+        net = nn.Linear(2, 2)
+        optimizer = torch.optim.Adam(net.parameters())
+        net(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+        assert probes.check_optimizer(optimizer, file=io.StringIO()) == []
+        optimizer.param_groups[0].update(lr=math.nan, eps=0, betas=(0.9, 1.0))
+        optimizer.state[net.bias]["exp_avg"][0] = math.inf
+        found = probes.check_optimizer(optimizer, file=io.StringIO())
+        assert found[0] == "optimizer: lr of group 0 is nan"
+        assert [line.split(":")[1].split()[0] for line in found] == ["lr", "eps", "betas", "state"]
+
+    def test_nandoctor_reads_it(self) -> None:
+        out = io.StringIO()
+        net = nn.Linear(2, 2)
+        with torch.no_grad():
+            net.bias.fill_(math.nan)
+        probes.check_batch((torch.full((2, 2), math.inf), torch.tensor([5, 1])), classes=2, file=out)
+        probes.check_weights(net, file=out)
+        probes.check_optimizer(torch.optim.SGD(net.parameters(), lr=math.inf), file=out)
+        run = read_text(out.getvalue(), "probe.log", load_knowledge(cache=False))
+        assert {e.kind for e in run.events} == {
+            "probe-batch", "probe-labels", "probe-start-weights", "probe-optimizer",
+        }  # fmt: skip
