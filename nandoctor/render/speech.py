@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from nandoctor.diagnosis import Evidence, Step, Weighed
+from nandoctor.diagnosis import Evidence
 from nandoctor.interview.pending import Choice
 from nandoctor.interview.replies import (
     Asking,
@@ -29,23 +29,28 @@ from nandoctor.interview.replies import (
     Understood,
     Withdrawn,
 )
-from nandoctor.render.layout import build
+from nandoctor.render.conclusion import (
+    INDENT,
+    PLACE_SHARE,
+    flips,
+    grounds,
+    how_to,
+    outcome,
+    planned,
+    result,
+    step_shown,
+)
 from nandoctor.render.page import NARROW, Page
+from nandoctor.render.phrases import evidence_text, listed, source_text, state_text
 from nandoctor.render.scale import step_text
-from nandoctor.render.verdict import verdicts
 from nandoctor.render.width import cut, display_width
-from nandoctor.render.words import Words, decibans, edit_text, minutes_text, percent, short_names
+from nandoctor.render.words import Words, minutes_text, percent, short_names
 from nandoctor.source import printable
 
-INDENT = 2
 LISTED = 8  # pieces of evidence listed after reading; the rest is one request away
 BELIEVED = 4
-CLAIMS = 6
-PLACE_SHARE = 0.34  # of the width for `file:line`
 NARROW_SHARE = 0.8  # where the place has a line of its own
 SHOWN_FROM = 0.005
-CLEAR = "checks.clear"  # "nothing unusual" does not say in what
-WORTH = 0.75  # decibans; less prints as nothing
 ASKING = (Asking, Picking, Disagreement)
 GUIDE = ("0", "find", "why", "how", "whatif", "evidence", "undo", "wrong", "plan", "step", "tried", "more", "save",
          "lang", "quit")  # fmt: skip
@@ -94,36 +99,6 @@ def sentence(reply: Sentence | Picking, words: Words) -> str:
         else:
             args[name] = value if isinstance(value, int | float) else printable(value)
     return words(reply.id, **args)
-
-
-def evidence_text(item: Evidence | Weighed, words: Words) -> str:
-    """What was seen, in words."""
-    if item.origin == "tried":
-        return words.remedy(item.observation)
-    known = words.kb.observations.get(item.observation)
-    if item.note is None or item.note.id == CLEAR:
-        return state_text(item.observation, item.state, words)
-    if known is not None and item.state == known.normal and not item.note.args:
-        return state_text(item.observation, item.state, words)
-    return words.note(item.note) or state_text(item.observation, item.state, words)
-
-
-def state_text(observation: str, state: str, words: Words) -> str:
-    """`number format: fp32`."""
-    return words("talk.noted", observation=words.observation(observation), state=words.state(observation, state))
-
-
-def _listed(names: Iterable[str], words: Words) -> str:
-    return words("talk.comma").join(names)
-
-
-def source_text(item: Evidence | Weighed, words: Words, names: dict[str, str] | None = None) -> str:
-    """Where it stands: `train.log:412`, or who said it."""
-    if not item.locations:
-        return words("origin." + item.origin)
-    place = item.locations[0]
-    file = (names or {}).get(place.file, place.file)
-    return printable(file) + (f":{place.line}" if place.line else "")
 
 
 # --- one kind of reply each
@@ -198,28 +173,10 @@ def _asking(page: Page, reply: Asking, words: Words) -> None:
     if reply.step is not None and not reply.again:
         minutes = words("talk.minutes", minutes=minutes_text(reply.minutes))
         page.text(words("talk.experiment", minutes=minutes, title=words.remedy(reply.step.id)))
-        _how_to(page, reply.step, words, code=False)
+        how_to(page, reply.step, words, code=False)
     lead = words("talk.question-again") if reply.again else words("talk.question", number=reply.number)
     question = known.question.get(lang) if known.question else words.observation(known.id)
     page.text(f"{lead} {question}" if not lead.endswith("：") else lead + question, 0, "bold")
-
-
-def _how_to(page: Page, step: Step, words: Words, *, code: bool) -> None:
-    """What to change: the instructions, the exact edits, and the code if wanted or if there is nothing else."""
-    remedy = words.kb.remedies[step.id]
-    for text in remedy.steps:
-        page.text(text.get(words.lang), INDENT, label="·", label_width=1)
-    names = short_names(edit.location.file for edit in step.edits)
-    for edit in step.edits:
-        place = f"{names[edit.location.file]}:{edit.location.line}"
-        if page.width < NARROW:
-            page.text(place, INDENT + 2, "cyan")
-        lines = [("-", line) for line in edit.removed] + [("+", line) for line in edit.added]
-        for number, (sign, line) in enumerate(lines):
-            page.change(sign, printable(line), INDENT + 2, place if not number else "", display_width(place))
-    if code and step.snippet and not step.edits:
-        page.text(words("talk.snippet", framework=words.framework(step.snippet_framework)), INDENT, "dim")
-        page.code(step.snippet, INDENT + 2)
 
 
 def _picking(page: Page, reply: Picking, words: Words) -> None:
@@ -255,7 +212,7 @@ def _believed(page: Page, reply: Believed, words: Words) -> None:
 
 def _reasons(page: Page, reply: Reasons, words: Words) -> None:
     if len(reply.separates) > 1:
-        page.text(words("talk.why", causes=_listed(map(words.cause, reply.separates), words)))
+        page.text(words("talk.why", causes=listed(map(words.cause, reply.separates), words)))
     else:
         page.text(words("talk.why-none"))
     for state, chance, rows in reply.rows:
@@ -280,7 +237,7 @@ def _how_to_find(page: Page, reply: HowToFind, words: Words) -> None:
             page.text(text, INDENT)
     if reply.step is not None:
         page.text(words.remedy(reply.step.id), 0, "bold")
-        _how_to(page, reply.step, words, code=True)
+        how_to(page, reply.step, words, code=True)
         verify = words.kb.remedies[reply.step.id].verify.get(words.lang)
         page.text(words("talk.verify-experiment", text=verify), INDENT)
     for state in known.states:
@@ -289,57 +246,6 @@ def _how_to_find(page: Page, reply: HowToFind, words: Words) -> None:
             page.text(text, INDENT, "dim")
     if not told and reply.step is None and not any(state.means for state in known.states):
         page.text(words("talk.no-way-known"))
-
-
-def _grounds(page: Page, reply: Grounds, words: Words) -> None:
-    cause = reply.cause
-    known = words.kb.causes.get(cause.id)
-    title = words.cause(cause.id)
-    page.text(
-        words("talk.how", cause=title, band=words.band(cause.band), percent=percent(cause.probability)), 0, "bold"
-    )
-    if known:
-        page.text(known.summary.get(words.lang), INDENT)
-    support = [item for item in cause.support if item.decibans >= WORTH]
-    against = [item for item in cause.against if item.decibans <= -WORTH]
-    _claims(page, (support or cause.support)[:CLAIMS], (against or cause.against)[:CLAIMS], words)
-    if not cause.support and not cause.against:
-        page.text(words("talk.how-none"), INDENT)
-
-
-def _claims(page: Page, support: Sequence[Weighed], against: Sequence[Weighed], words: Words) -> None:
-    places = [place.file for item in (*support, *against) for place in item.locations]
-    names = short_names(places)
-    heads = {"report.for": support, "report.against": against}
-    label_width = max(display_width(words(head)) for head in heads)
-    room = int(page.width * PLACE_SHARE)
-    sources = [source_text(item, words, names) for item in (*support, *against)]
-    width = min(max([display_width(s) for s in sources], default=0), room)
-    for head, items in heads.items():
-        for number, item in enumerate(items):
-            page.row(
-                evidence_text(item, words),
-                decibans(item.decibans),
-                indent=INDENT,
-                label=words(head) if not number else " ",
-                label_width=label_width,
-                place=source_text(item, words, names),
-                place_width=width,
-                right_width=3,
-            )
-
-
-def _flips(page: Page, reply: Flips, words: Words) -> None:
-    first = words.cause(reply.first)
-    page.text(words("talk.flips" if reply.rows else "talk.no-flips", cause=first))
-    for observation, state, cause in reply.rows:
-        text = words(
-            "report.what-if",
-            observation=words.observation(observation),
-            state=words.state(observation, state),
-            cause=words.cause(cause),
-        )
-        page.text(text, INDENT, label="·", label_width=1)
 
 
 def _held(page: Page, reply: Held, words: Words) -> None:
@@ -384,120 +290,6 @@ def _withdrawn(page: Page, reply: Withdrawn, words: Words) -> None:
         page.text(words("talk.taken-back", what=what))
 
 
-def _result(page: Page, reply: Result, words: Words) -> None:
-    page.text(verdicts(reply.diagnosis, words)[-1], 0, "bold")
-    if reply.brief:
-        return
-    report = build(reply.diagnosis, words.kb, words.lang)
-    shown = {cause.id: cause for cause in reply.diagnosis.causes}
-    for view in report.causes:
-        page.blank()
-        page.row(view.title, percent(view.probability), indent=INDENT, right_width=5, style="bold")
-        cause = shown[view.id]
-        support = cause.support[: len(view.support)]
-        against = cause.against[: len(view.against)]
-        _claims(page, support, against, words)
-        if not support and not against:
-            page.text(words("report.no-evidence"), INDENT, "dim")
-    for cause_title, claim in report.ruled_out:
-        page.blank()
-        page.text(f"{words('report.ruled-out')}: {cause_title}. {claim.text}", INDENT, "dim")
-    for text in report.contradictions:
-        page.text(text, INDENT, "yellow")
-
-
-def _planned(page: Page, reply: Planned, words: Words) -> None:
-    steps = planned_steps(reply)
-    plan_head(page, reply, words)
-    for number, step in enumerate(steps, 1):
-        _plan_step(page, number, step, words)
-    if steps:
-        page.text(words("talk.plan-hint"), 0, "dim")
-
-
-def planned_steps(reply: Planned) -> tuple[Step, ...]:
-    """The steps of the plan that is shown."""
-    return reply.diagnosis.fastest if reply.variant == "fastest" else reply.diagnosis.diagnostic
-
-
-def plan_head(page: Page, reply: Planned, words: Words) -> None:
-    """The title of a plan with its columns; a sentence if it has no steps."""
-    if planned_steps(reply):
-        page.heading(words(f"talk.plan-{reply.variant}"), f"{words('report.success')}  {words('report.minutes')}")
-    else:
-        fine = reply.diagnosis.verdict in ("healthy", "benign")
-        page.text(words("talk.plan-none" if fine else "report.none-planned"))
-
-
-def plan_step(number: int, step: Step, words: Words, width: int) -> Page:
-    """One row of a plan as a page of its own."""
-    page = Page(width)
-    _plan_step(page, number, step, words)
-    return page
-
-
-def _plan_step(page: Page, number: int, step: Step, words: Words) -> None:
-    kinds = {kind: words(f"kind.{kind}") for kind in ("fix", "experiment")}
-    wide = page.width >= NARROW
-    kind_width = max(map(display_width, kinds.values())) if wide else -2
-    first, second = display_width(words("report.success")), display_width(words("report.minutes"))
-    success = percent(step.success) if step.kind == "fix" else ""
-    page.row(
-        words.remedy(step.id),
-        f"{success.rjust(first)}  {minutes_text(step.minutes).rjust(second)}",
-        indent=INDENT,
-        label=f"{number}  {kinds[step.kind]}" if wide else str(number),
-        label_width=3 + kind_width,
-        right_width=first + second + 2,
-    )
-    if step.kind == "experiment" and not wide:
-        page.text(kinds["experiment"], INDENT + 3, "dim")
-    _remarks(page, step, words, INDENT + 5 + kind_width)
-
-
-def _remarks(page: Page, step: Step, words: Words, indent: int) -> None:
-    """Below a step of the plan: its edit in a few words, what it tells apart, that it only masks."""
-    for edit in step.edits[:1]:
-        short = edit_text(edit, words)
-        more = len(step.edits) - 1
-        text = words("report.edit-in", edit=short, place=str(edit.location)) if short else str(edit.location)
-        if more:
-            text += ", " + words("report.more-places", count=more)
-        page.text(text, indent, "dim")
-    if step.tells:
-        page.text(words("talk.tells", causes=_listed(map(words.cause, step.tells), words)), indent, "dim")
-    if step.masks:
-        page.text(words("report.masks"), indent, "yellow")
-
-
-def _step_shown(page: Page, reply: StepShown, words: Words) -> None:
-    step = reply.step
-    remedy = words.kb.remedies[step.id]
-    page.text(words("talk.step", number=reply.number, title=words.remedy(step.id)), 0, "bold")
-    if step.cures:
-        page.text(words("talk.cures", causes=_listed(map(words.cause, step.cures), words)), INDENT, "dim")
-    _how_to(page, step, words, code=True)
-    page.text(words("talk.verify", text=remedy.verify.get(words.lang)), INDENT)
-    if remedy.harm:
-        page.text(words("talk.harm", text=remedy.harm.get(words.lang)), INDENT, "yellow")
-    if step.masks:
-        page.text(words("report.masks"), INDENT, "yellow")
-
-
-def _outcome(page: Page, reply: Outcome, words: Words) -> None:
-    steps = {"onset": reply.onset, "onset_now": reply.onset_now, "reached": reply.reached}
-    args = {name: words("outcome.step", step=step_text(value)) for name, value in steps.items() if value is not None}
-    form = f"outcome.{reply.course}"
-    if reply.course == "fixed" and {"onset", "reached"} <= args.keys():
-        form += "-past"
-    if reply.course == "not-fixed" and {"onset", "onset_now"} <= args.keys():
-        form += "-moved"
-    if reply.course == "too-early" and not {"onset", "reached"} <= args.keys():
-        form = "outcome.unclear"
-    style = {"fixed": "bold green", "not-fixed": "bold yellow", "new-fault": "bold red"}.get(reply.course, "bold")
-    page.text(words(form, before=words.cause(reply.before), now=words.cause(reply.now), **args), 0, style)  # type: ignore[arg-type]
-
-
 def _guide(page: Page, _: Guide, words: Words) -> None:
     page.text(words("guide.intro"))
     for name in GUIDE:
@@ -515,14 +307,14 @@ _SAYERS: dict[type[Any], Callable[[Page, Any, Words], None]] = {
     Believed: _believed,
     Reasons: _reasons,
     HowToFind: _how_to_find,
-    Grounds: _grounds,
-    Flips: _flips,
+    Grounds: grounds,
+    Flips: flips,
     Held: _held,
     Disagreement: _disagreement,
     Withdrawn: _withdrawn,
-    Result: _result,
-    Planned: _planned,
-    StepShown: _step_shown,
-    Outcome: _outcome,
+    Result: result,
+    Planned: planned,
+    StepShown: step_shown,
+    Outcome: outcome,
     Guide: _guide,
 }

@@ -21,8 +21,9 @@ from nandoctor.interview import Ask, AtPlan, Leave, ReadFiles, SaveReport, Turn
 from nandoctor.interview.hearing import names
 from nandoctor.interview.pending import Choice
 from nandoctor.interview.replies import Believed, Planned, Reply, Sentence, StepShown
+from nandoctor.render.conclusion import planned_steps
 from nandoctor.render.saving import exit_code, write_report
-from nandoctor.render.speech import ASKING, choice_text, planned_steps
+from nandoctor.render.speech import ASKING, choice_text
 from nandoctor.render.width import cut
 from nandoctor.render.words import Words, percent
 from nandoctor.source import printable

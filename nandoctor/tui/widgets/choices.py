@@ -11,8 +11,9 @@ from textual.reactive import reactive
 
 from nandoctor.interview.pending import Choice
 from nandoctor.interview.replies import Planned
+from nandoctor.render.conclusion import plan_step, planned_steps
 from nandoctor.render.page import Page
-from nandoctor.render.speech import choice_text, plan_step, planned_steps
+from nandoctor.render.speech import choice_text
 from nandoctor.render.words import Words
 from nandoctor.tui.messages import LineGiven
 from nandoctor.tui.paint import line_content

@@ -12,8 +12,8 @@ from textual.reactive import reactive
 from nandoctor.consultation import Consultation
 from nandoctor.interview.reasons import telling
 from nandoctor.render.page import Page
+from nandoctor.render.phrases import evidence_text, source_text
 from nandoctor.render.plot import loss_curve, loss_series
-from nandoctor.render.speech import evidence_text, source_text
 from nandoctor.render.width import cut, display_width, pad
 from nandoctor.render.words import Words, percent, short_names
 from nandoctor.source import printable

@@ -10,8 +10,9 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from nandoctor.interview.replies import Planned, Reply
+from nandoctor.render.conclusion import plan_head
 from nandoctor.render.page import Page
-from nandoctor.render.speech import plan_head, speak
+from nandoctor.render.speech import speak
 from nandoctor.render.width import cut, wrap
 from nandoctor.render.words import Words
 from nandoctor.source import printable
