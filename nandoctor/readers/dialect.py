@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from nandoctor.errors import KnowledgeError
 from nandoctor.readers.facts import Role
 
 if TYPE_CHECKING:
@@ -54,7 +55,14 @@ _SPECIAL = frozenset(
 _BARE = re.compile(r"[a-z0-9_ /]+")  # a name that is no regular expression
 MAX_NAME = 200  # characters of a name that are looked at
 MAX_NAMES = 10_000  # printed names whose role is remembered
-_C_RUNTIME = re.compile(r"([-+]?)\d*\.?\d*#(QNAN|SNAN|IND|INF)")
+_C_RUNTIME = re.compile(r"([-+]?)\d*\.?\d*#(QNAN|SNAN|IND|INF)\d*")
+
+
+def _of_dialect(regex: str, dialect: Dialect, pattern: str) -> re.Pattern[str]:
+    try:
+        return compiled(regex)
+    except (re.error, OverflowError, RecursionError) as exc:
+        raise KnowledgeError(f"dialect `{dialect.id}`, pattern `{pattern}`: {exc}") from None
 
 
 def compiled(regex: str) -> re.Pattern[str]:
@@ -154,7 +162,7 @@ class Line:
         """Compiles the regexes and plans the groups."""
         if self.compiled:
             return
-        regex = compiled(self.pattern.regex)
+        regex = _of_dialect(self.pattern.regex, self.dialect, self.pattern.id)
         groups = regex.groupindex
         self.step, self.steps, self.epoch, self.epochs, self.iter, self.iters = (groups.get(g, 0) for g in _PLACE)
         self.name, self.value = groups.get("name", 0), groups.get("value", 0)
@@ -187,7 +195,7 @@ class Event:
         self.search: Callable[[str], re.Match[str] | None] = self._first_search
 
     def _first_search(self, line: str) -> re.Match[str] | None:
-        self.search = compiled(self.pattern.regex).search
+        self.search = _of_dialect(self.pattern.regex, self.dialect, self.pattern.id).search
         return self.search(line)
 
 

@@ -36,7 +36,7 @@ TRIES = 3  # lines of one kind held against all patterns before the kind is give
 STRETCH = 12  # lines; shorter stretches are read line by line
 
 # A key is the line's letters in lower case. Bytes of drawn bars (U+2500 to U+259F) go, other scripts stay.
-_LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
+_LOWER = bytes.maketrans(string.ascii_uppercase.encode() + b"\r", string.ascii_lowercase.encode() + b"\n")
 _DROPPED = (
     bytes(c for c in range(256) if not (chr(c).isalpha() and c < 128) and not c >= 0xA0 and c not in b"\n\r(") + b"\xe2"
 )
@@ -84,6 +84,8 @@ def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
 
 def keys_of(chunk: bytes) -> list[bytes]:
     """The key of every line of the chunk."""
+    if b"\r" in chunk:  # what stands between \r and \n may be dropped: it must not make one line end of two
+        chunk = chunk.replace(b"\r\n", b"\n")
     return chunk.translate(_LOWER, _DROPPED).splitlines()
 
 
@@ -98,9 +100,10 @@ class _Chunk(NamedTuple):
 class Kind:
     """What is known of lines with one key. `border`: they open or close something and are read in order."""
 
-    __slots__ = ("border", "events", "lines", "tries", "unswept")
+    __slots__ = ("block", "border", "events", "lines", "tries", "unswept")
 
     def __init__(self) -> None:
+        self.block: Block | None = None  # the dump that begins after such a line
         self.lines: list[Line] = []
         self.events: list[Event] = []
         self.tries = 0
@@ -302,6 +305,7 @@ class LogReader:
             match = event.search(text)
             if match is not None:
                 self._happened(event, match, text, self.line)
+        self._open_block(kind)
         for pattern in kind.lines:
             if self.run.apply(pattern, text, self.line):
                 self.dialects[pattern.dialect.id] += 1
@@ -331,13 +335,11 @@ class LogReader:
             kind = Kind()
             if len(self._kinds) < MAX_KEYS:
                 self._kinds[key] = kind
-        for block in self.lexicon.blocks:
-            if block.needs in text and block.search(text):
-                self._close_block()
-                self._block, self._block_start = block, self.line + 1
-                kind.border = True
         if fresh:
             self._learn_events(key, kind, text)
+            kind.block = next((b for b in self.lexicon.blocks if b.needs in text and b.search(text)), None)
+            kind.border = kind.border or kind.block is not None
+            self._open_block(kind)
         for pattern in self.lexicon.line_candidates(text, self.dialects):
             if self.run.apply(pattern, text, self.line):
                 if pattern not in kind.lines:
@@ -408,6 +410,11 @@ class LogReader:
         self.filled += 1
         self._block_lines.append(text)
         return True
+
+    def _open_block(self, kind: Kind) -> None:
+        if kind.block is not None:
+            self._close_block()
+            self._block, self._block_start = kind.block, self.line + 1
 
     def _close_block(self) -> None:
         dump = self._dump()

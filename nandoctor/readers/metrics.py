@@ -32,13 +32,13 @@ def metrics_kind(head: bytes) -> MetricsKind:
     """Which kind of metrics file begins like this; empty if none (a log, a prototxt)."""
     text = head.lstrip()
     if text[:1] in (b"{", b"["):
+        if not re.match(rb"[\[{\s]*\"", text):
+            return ""
         first, _, rest = text.partition(b"\n")
-        if text[:1] == b"{" and first.rstrip().endswith(b"}"):
-            following = rest.lstrip()[:1]
-            return "json lines" if following == b"{" or not _holds_course(text) else "json"
-        if first.rstrip() in (b"{", b"[", b"[{") or not rest.strip():
-            return "json" if re.match(rb"[\[{\s]*\"", text) else ""
-        return ""
+        whole = first.rstrip().endswith(b"}") and first.count(b"{") == first.count(b"}")
+        if text[:1] == b"{" and whole and not (rest.strip()[:1] == b"" and _holds_course(first)):
+            return "json lines"
+        return "json"
     first, _, rest = text.partition(b"\n")
     return "table" if _header(first.decode("utf-8", "replace")) and _row_follows(first, rest) else ""
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import msgspec
+
 from nandoctor.kb.model import Dialect, KnowledgeBase, Sample
 from nandoctor.readers.dialect import MACROS, Lexicon, compiled, number
 from nandoctor.readers.facts import Run
@@ -27,13 +29,13 @@ def failures(kb: KnowledgeBase) -> list[Failure]:
     A sample must be read by its dialect alone, and with all dialects together it must be its dialect that takes it.
     A sample that must not match is refused by its dialect.
     """
-    found: list[Failure] = []
-    for dialect in kb.dialects.values():
-        wrong = [Failure(dialect.id, -1, text) for text in _faulty_patterns(dialect)]
-        if not wrong:
-            for index, sample in enumerate(dialect.samples):
-                wrong += [Failure(dialect.id, index, text) for text in _faults(kb, dialect, sample)]
-        found += wrong
+    faulty = {d.id: [Failure(d.id, -1, text) for text in _faulty_patterns(d)] for d in kb.dialects.values()}
+    found = [failure for failures_ in faulty.values() for failure in failures_]
+    sound = {name: dialect for name, dialect in kb.dialects.items() if not faulty[name]}
+    kb = msgspec.structs.replace(kb, dialects=sound)
+    for dialect in sound.values():
+        for index, sample in enumerate(dialect.samples):
+            found += [Failure(dialect.id, index, text) for text in _faults(kb, dialect, sample)]
     return found
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from _typeshed import StrPath
 
 FileKind = Literal["log", "prototxt", "metrics", "compressed log", "directory", "empty", "binary", "unknown"]
+ConfigForm = Literal["", "darknet", "json", "yaml"]
 _OTHERS = (".py", ".md", ".yaml", ".yml", ".cfg", ".ini", ".toml", ".sh", ".png", ".jpg", ".pt", ".pth")
 HEAD = 1 << 16  # bytes looked at
 _CONTROL = bytes(c for c in range(32) if c not in b"\t\n\r\x08\x0c\x1b")
@@ -26,7 +27,6 @@ _NET_FIELD = re.compile(
     rb"(?m)^\s*(?:layers?|input_param|convolution_param|inner_product_param)\s*:?\s*\{|^\s*input_dim\s*:"
 )
 _FIELD = re.compile(rb"^\s*(?:[A-Za-z_]\w*\s*:?\s*\{.*|[A-Za-z_]\w*\s*:\s*\S.*|[}\]].*|#.*|)$")
-_CSV_NAMES = re.compile(rb"(?i)(?:^|,)[^,\n]{0,40}(?:loss|epoch|step|iter|lr|acc)[^,\n]{0,40}(?:,|$)")
 
 
 def sniff(path: StrPath) -> FileKind:
@@ -57,9 +57,9 @@ def kind_of_bytes(head: bytes) -> FileKind:
         return "binary"
     if is_prototxt(head):
         return "prototxt"
-    if is_metrics(head):
-        return "metrics"
-    return "log"
+    from nandoctor.readers.metrics import metrics_kind
+
+    return "metrics" if metrics_kind(head) else "log"
 
 
 def _is_binary(head: bytes) -> bool:
@@ -85,26 +85,67 @@ def is_prototxt(head: bytes) -> bool:
     return fitting >= 0.9 * len(lines)
 
 
-def is_metrics(head: bytes) -> bool:
-    """A table or JSON of numbers: CSV with a header line, JSON object or list, JSON lines."""
-    text = head.lstrip()
-    if text[:1] == b"{":
-        return text[1:200].lstrip()[:1] == b'"'
-    if text[:1] == b"[":
-        return text[1:200].lstrip()[:2] in (b'{"', b"{\n", b"{ ", b"{\r")
-    lines = text.splitlines()
-    first = lines[0]
-    if first.count(b",") < 1 or not _CSV_NAMES.search(first) or re.search(rb"(?<![A-Za-z])\d+\.\d", first):
-        return False
-    width = first.count(b",")
-    rows = [line for line in lines[1:6] if line.strip()]
-    if len(head) >= HEAD or (rows and not text.endswith(b"\n")):
-        rows = rows[:4]
-    return all(row.count(b",") >= min(width, 1) for row in rows) and all(b": " not in row for row in rows)
+# Names of settings that hardly anything but a training configuration has, and names that others have too.
+_TELLING = (
+    b"per_device_train_batch_size|train_micro_batch_size_per_gpu|zero_optimization|gradient_accumulation_steps|"
+    b"lr_scheduler_type|adam_epsilon|adam_eps|adam_betas?1?|max_grad_norm|grad_clip|gradient_clipping|"
+    b"gradient_clip_val|clip_norm|mixed_precision|torch_dtype|peft_type|lora_r|lora_alpha|warmup_ratio|lr0|"
+    b"transformers_version|resume_from_checkpoint|base_lr|accumulate_grad_batches|micro_batch_size"
+)
+_USUAL = (
+    b"learning_rate|lr|optim|optimizer|batch_size|train_batch_size|epochs|max_epochs|num_train_epochs|max_steps|"
+    b"momentum|weight_decay|warmup_steps|warmup_epochs|precision|fp16|bf16|amp|scheduler|devices|betas"
+)
+
+
+def config_form(head: bytes, name: str) -> ConfigForm:
+    """Whether a file that begins with `head` is a training configuration, and how it is written.
+
+    Darknet's cfg and JSON are known by content alone. YAML has no shape of its own (many logs are `key: value`), so
+    its name must end in .yaml or .yml. A file with a course of losses is a log, whatever settings it holds.
+    """
+    code, mark = encoding(head)
+    if code and code != "utf-8":
+        head = head[mark:].decode(code, "replace").encode("utf-8", "replace")
+    elif code:
+        head = head[mark:]
+    start = head.lstrip()
+    if start[:1] == b"{":
+        key, form = rb'"(%s)"\s*:', "json"
+        if re.match(rb"\{[^\n]*\}\s*\n\s*\{", start):
+            return ""  # one object a line
+        if re.search(rb'"(?:train_|eval_|val_|validation_)?loss(?:es)?"\s*:\s*["\[\dnN-]|"(?:log_)?history"\s*:', head):
+            return ""
+    elif start[:1] in (b"[", b"#", b";") and b"=" in head:
+        parts = rb"(?m)^\s*\[\s*(?:net|network)\s*\]|^\s*\[\s*(?:yolo|region|convolutional|connected|detection)\s*\]"
+        if re.search(rb"(?m)^\s*\d+: \S+, \S+ avg", head):
+            return ""  # a log that begins with a copy of the cfg
+        return "darknet" if re.search(parts, head) and re.search(rb"(?m)^\s*\w+\s*=", head) else ""
+    elif name.lower().endswith((".yaml", ".yml")):
+        key, form = rb"(?m)^[ \t]*(?:- )?['\"]?(%s)['\"]?[ \t]*:", "yaml"
+        if len(re.findall(rb"(?m)^[ \t]*(?:train_|val_)?loss[ \t]*:[ \t]*(?:[-\d]|nan|inf)", head)) > 1:
+            return ""
+    else:
+        return ""
+    telling = set(re.findall(key.replace(b"%s", _TELLING), head, re.IGNORECASE))
+    usual = set(re.findall(key.replace(b"%s", _USUAL), head, re.IGNORECASE))
+    if (telling and len(telling) + len(usual) >= 2) or len(usual) >= 3:
+        return "json" if form == "json" else "yaml"
+    return ""
+
+
+def config_form_of(path: StrPath) -> ConfigForm:
+    """`config_form` of a file; nothing for what cannot be opened."""
+    try:
+        with Path(path).open("rb") as file:
+            return config_form(file.read(HEAD), str(path))
+    except (OSError, ValueError):
+        return ""
 
 
 def find_files(directory: StrPath) -> dict[str, list[str]]:
-    """The files of a run folder by content: keys `log`, `net`, `solver`, `metrics`, each a list, likeliest first.
+    """The files of a run folder by content: keys `log`, `net`, `solver`, `metrics`, `config`, each a list, likeliest
+    first.
 
     Sub-folders are looked into one level deep where the folder itself holds no log.
     """
@@ -123,13 +164,17 @@ def find_files(directory: StrPath) -> dict[str, list[str]]:
 
 
 def _sorted_files(directory: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"log": [], "net": [], "solver": [], "metrics": []}
+    found: dict[str, list[str]] = {"log": [], "net": [], "solver": [], "metrics": [], "config": []}
     try:
         entries = sorted((e for e in os.scandir(directory) if e.is_file()), key=_likely)
     except OSError:
         return found
     for entry in entries[:500]:
         name = entry.name.lower()
+        if name.endswith((".cfg", ".yaml", ".yml")) and not name.startswith("."):
+            if config_form_of(entry.path):
+                found["config"].append(entry.path)
+            continue
         if name.startswith(".") or name.endswith(
             (".py", ".md", ".yaml", ".yml", ".cfg", ".ini", ".toml", ".sh", ".png")
         ):
@@ -140,6 +185,8 @@ def _sorted_files(directory: Path) -> dict[str, list[str]]:
         elif kind == "metrics":
             if is_history(entry.path):
                 found["metrics"].append(entry.path)
+            elif name.endswith(".json") and config_form_of(entry.path):
+                found["config"].append(entry.path)
         elif kind in ("log", "compressed log") and _looks_like_log(entry.path):
             found["log"].append(entry.path)
     return found
