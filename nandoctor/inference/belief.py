@@ -217,26 +217,33 @@ class Belief:
                 out.append((share, 1.0 - share))
         return tuple(out)
 
-    def predictive(self, name: str) -> list[Distribution]:
-        """P(state | S, e) of an observation not known yet, for each set."""
+    @cached_property
+    def likely(self) -> tuple[int, ...]:
+        """Numbers of the sets that hold more than a billionth: what the others would add is below any use."""
+        return tuple(number for number, p in enumerate(self.sets) if p > 1e-9)
+
+    def predictive(self, name: str, only: Sequence[int] | None = None) -> list[Distribution]:
+        """P(state | S, e) of an observation not known yet, for each set, or for those numbered in `only`."""
         rows, normal = self.tables.rows[name], self.tables.normal[name]
         setup = self.tables.of_setup[name]
         cache: dict[tuple[Distribution, Distribution], Distribution] = {}
         out = []
-        for (members, _), shares in zip(self.tables.sets, self.strikers):
+        sets, strikers = self.tables.sets, self.strikers
+        for number in range(len(sets)) if only is None else only:
+            members = sets[number].members
             if len(members) == 1:
                 out.append(rows[members[0]])
                 continue
             first, second = rows[members[0]], rows[members[1]]
-            if setup:
+            if first == second and not setup:
+                out.append(first)
+            elif setup:
                 if (first, second) not in cache:
                     cache[first, second] = joined(first, second, rows[-1], normal)
                 out.append(cache[first, second])
-            elif first == second:
-                out.append(first)
             else:
-                share = shares[0]
-                out.append(tuple(share * a + (1.0 - share) * b for a, b in zip(first, second)))
+                share = strikers[number][0]
+                out.append(tuple([share * a + (1.0 - share) * b for a, b in zip(first, second)]))
         return out
 
     def answered(self, name: str, state: str, trust: float) -> tuple[float, ...]:
@@ -246,8 +253,10 @@ class Belief:
         """
         states = self.tables.states[name]
         weights = likelihood(Evidence(name, state, "answer", trust=trust), states)
-        shown = (math.fsum(p * w for p, w in zip(row, weights)) for row in self.predictive(name))
-        then = [p * value**self.calibration for p, value in zip(self.sets, shown)]
+        then = [0.0] * len(self.sets)
+        for number, row in zip(self.likely, self.predictive(name, self.likely)):
+            shown = math.fsum(p * w for p, w in zip(row, weights))
+            then[number] = self.sets[number] * shown**self.calibration
         total = math.fsum(then)
         return tuple(value / total for value in then)
 

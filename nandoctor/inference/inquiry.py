@@ -48,13 +48,12 @@ def applies(observation: Observation, known: Mapping[str, str]) -> bool:
 def information_gain(belief: Belief, name: str, classes: Sequence[int]) -> float:
     """Expected bits learned about the class by the answer to `name`, given an answer."""
     posterior = belief.sets
-    rows = belief.predictive(name)
+    rows = belief.predictive(name, belief.likely)
     size = max(classes) + 1
     now = [0.0] * size
     joint = [[0.0] * size for _ in belief.tables.states[name]]
-    for probability, cls, row in zip(posterior, classes, rows):
-        if probability < 1e-7:
-            continue
+    for number, row in zip(belief.likely, rows):
+        probability, cls = posterior[number], classes[number]
         now[cls] += probability
         for state, p in enumerate(row):
             joint[state][cls] += probability * p
@@ -109,9 +108,9 @@ def what_if(
     first = belief.ranking[0][0]
     found = []
     for question in ranked_questions(belief, kb, asked)[:6]:
-        rows = belief.predictive(question.observation)
+        rows = belief.predictive(question.observation, belief.likely)
         for number, state in enumerate(belief.tables.states[question.observation]):
-            chance = math.fsum(p * row[number] for p, row in zip(belief.sets, rows))
+            chance = math.fsum(belief.sets[n] * row[number] for n, row in zip(belief.likely, rows))
             if chance < 0.05:
                 continue
             marginals = belief.marginals_of(belief.answered(question.observation, state, trust))
