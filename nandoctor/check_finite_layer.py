@@ -126,8 +126,9 @@ class CheckFinite(caffe.Layer):
         line += self.samples(finite, passes)
         if bad < values.size:
             sizes = np.abs(values[finite])
+            # In float32 the sum of large numbers would overflow, and numpy's warning look like the net's own.
             line += "; the others: min %.4g mean %.4g max %.4g" % (
-                float(np.min(sizes)), float(np.mean(sizes)), float(np.max(sizes)))
+                float(np.min(sizes)), float(np.mean(sizes, dtype="float64")), float(np.max(sizes)))
         if stage == "loss or backward":
             line += "; a loss reads this blob: see whether that loss is finite in this iteration"
         self.say(line)

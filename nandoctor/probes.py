@@ -17,9 +17,10 @@ What it prints (to stderr, or to `file`) nandoctor reads: the magnitudes of ever
 clean one and in the one that went bad, as Caffe's debug_info does, then one line that says what was first.
 
 The file stands alone: it can be copied to a machine without nandoctor. PyTorch is imported when `watch` is called.
-Cost, measured on one CPU core with PyTorch 2.13: 22 % more time for a small convolutional net, 33 % for a small
-transformer, twice the time for a three-layer perceptron. Every tensor is reduced twice; on a GPU there is one
-synchronisation per forward and one per backward pass. Watch the model that `torch.compile` has not touched.
+Cost, measured by `benchmarks/probe_cost.py` on one thread of a busy two-core CPU with PyTorch 2.13: 1.2 times the time
+for a small convolutional net, 1.5 times for a small transformer, twice the time for a three-layer perceptron. Every
+tensor is reduced twice; on a GPU there is one synchronisation per forward and one per backward pass. Watch the model
+that `torch.compile` has not touched.
 Only training steps are watched (`model.training`).
 """
 

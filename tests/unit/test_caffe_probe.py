@@ -378,7 +378,7 @@ def fake_numpy() -> types.ModuleType:
 
     module.__dict__.update(
         array=Array, isfinite=each(math.isfinite), isnan=each(math.isnan), abs=each(abs), max=largest,
-        min=lambda a: min(a.flat), mean=lambda a: sum(a.flat) / a.size, sum=lambda a: sum(a.flat),
+        min=lambda a: min(a.flat), mean=lambda a, dtype: sum(a.flat) / a.size, sum=lambda a: sum(a.flat),
         all=lambda a: all(a.flat),
     )  # fmt: skip
     return module
@@ -481,6 +481,19 @@ def test_layer_checks_the_gradient_that_arrives(pycaffe, capsys: pytest.CaptureF
     assert lines[0].startswith(
         "[probe] first non-finite: step 0, stage backward, layer ip (Python), top blob b diff: 1 nan and 0 inf of 2"
     )
+
+
+def test_layer_adds_no_warnings_of_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    np = pytest.importorskip("numpy")
+    caffe = types.ModuleType("caffe")
+    caffe.Layer = FakeLayer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "caffe", caffe)
+    space: dict[str, object] = {}
+    exec(compile(SOURCE, "nandoctor_check_finite.py", "exec"), space)
+    blob = Blob(np, [[3e38] * 8 + [math.inf]])
+    blob.data = np.array(blob.data, dtype="float32")
+    made((space["CheckFinite"], np), [blob], name="x").forward([blob], [blob])  # warnings are errors here
+    assert "mean 3e+38" in capsys.readouterr().err
 
 
 def test_a_data_layer_is_checked_forward_only(pycaffe, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
