@@ -328,7 +328,7 @@ class Check(_Struct, frozen=True):
     params: dict[str, float | str | bool] = {}
     observation: str = ""
     state: str = ""
-    trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.98
+    trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.995
     clear: str = ""  # state of the observation when the check ran and did not fire ("" = says nothing)
     causes: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()

@@ -124,7 +124,7 @@ class Naive:
         self.rows = {(o.id, n): naive_row(o, kb.causes.get(n)) for o in kb.observations.values() for n in names}
 
     def prior(self, members: tuple[str, ...]) -> float:
-        return math.prod(self.priors[m] for m in members)
+        return math.prod(self.priors[m] for m in members) * (2.7 if len(members) == 2 else 1.0)
 
     def of_setup(self, name: str) -> bool:
         observation = self.kb.observations[name]
