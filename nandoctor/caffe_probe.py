@@ -315,9 +315,9 @@ def command(  # noqa: PLR0917
 
 
 def _document(path: str) -> Document:
-    from nandoctor.ingest import _read_text
+    from nandoctor.ingest import read_prototxt
 
-    return parse(_read_text(path), path)
+    return parse(read_prototxt(path), path)
 
 
 def _net_of(solver: Document | None) -> str:

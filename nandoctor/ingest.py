@@ -168,13 +168,13 @@ class _Reading:
 
     def _kind(self, path: str) -> str:
         try:
-            return kind_of(parse(_read_text(path), path))
+            return kind_of(parse(read_prototxt(path), path))
         except NandoctorError:
             return "net"
 
     def _prototxt(self, path: str, expected: str) -> None:
         try:
-            document = parse(_read_text(path), path)
+            document = parse(read_prototxt(path), path)
             kind = kind_of(document)
             if kind == "unknown":
                 raise UnreadableError(f"{printable(path)} is neither a Caffe net nor a solver")
@@ -272,7 +272,7 @@ class _Reading:
             return None  # interleaved dumps are common; nothing is lost that the owner gave
 
 
-def _read_text(path: str) -> str:
+def read_prototxt(path: str) -> str:
     """The text of a prototxt file, whatever its encoding.
 
     Raises:

@@ -113,7 +113,7 @@ class Belief:
         """log prod_run P(e | c) for each cause."""
         names = [name for name in self.counted if not self.tables.of_setup[name]]
         rows = [self._per_cause[name] for name in names] + list(self._tried.values())
-        return tuple(math.fsum(row[i] for row in rows) for i in range(len(self.tables.causes)))
+        return tuple(sum([row[i] for row in rows]) for i in range(len(self.tables.causes)))
 
     @cached_property
     def _setup_rows(self) -> dict[str, tuple[float, ...]]:
@@ -124,23 +124,27 @@ class Belief:
         rows, normal = self.tables.rows[name], self.tables.normal[name]
         weights = likelihood(self.evidence[name], self.tables.states[name])
         single = self._per_cause[name]
-        cache: dict[tuple[Distribution, Distribution], float] = {}
+        # Most causes say nothing about an observation and share one row, so pairs are told apart by identity.
+        marks = [id(row) for row in rows]
+        cache: dict[tuple[int, int], float] = {}
         out = []
         for members, _ in self.tables.sets:
             if len(members) == 1:
                 out.append(single[members[0]])
                 continue
-            pair = (rows[members[0]], rows[members[1]])
-            if pair not in cache:
-                both = joined(*pair, rows[-1], normal)
-                cache[pair] = math.log(math.fsum(p * w for p, w in zip(both, weights)))
-            out.append(cache[pair])
+            a, b = members
+            pair = (marks[a], marks[b])
+            known = cache.get(pair)
+            if known is None:
+                both = joined(rows[a], rows[b], rows[-1], normal)
+                known = cache[pair] = math.log(sum([p * w for p, w in zip(both, weights)]))
+            out.append(known)
         return tuple(out)
 
     @cached_property
     def _setup_sums(self) -> tuple[float, ...]:
         rows = list(self._setup_rows.values())
-        return tuple(map(math.fsum, zip(*rows))) if rows else (0.0,) * len(self.tables.sets)
+        return tuple(map(sum, zip(*rows))) if rows else (0.0,) * len(self.tables.sets)
 
     @cached_property
     def _course(self) -> tuple[float, ...]:
