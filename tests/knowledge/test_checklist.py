@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from nandoctor.caffe_probe import command
 from nandoctor.consultation import Consultation
 from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.yamlnode import build, compose
@@ -16,11 +17,6 @@ FILE = Path(__file__).parent / "checklist.yaml"
 COUNT = 35
 KB = load_knowledge(cache=False)
 KINDS = {"causes": KB.causes, "observations": KB.observations, "remedies": KB.remedies, "checks": KB.checks}
-
-
-class Later(msgspec.Struct, forbid_unknown_fields=True):
-    issue: int
-    what: str
 
 
 class Claim(msgspec.Struct, forbid_unknown_fields=True):
@@ -39,7 +35,7 @@ class Claim(msgspec.Struct, forbid_unknown_fields=True):
     claims: list[str] = []
     log: str = ""
     says: dict[str, str] = {}
-    later: Later | None = None
+    probe: list[str] = []
 
 
 class Checklist(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,11 +106,16 @@ def test_a_log_of_this_form_says_so(claim: Claim, tmp_path: Path) -> None:
 
 
 @each_claim
-def test_what_is_still_to_come_has_an_issue(claim: Claim) -> None:
-    if claim.later:
-        assert claim.later.issue > 2
-        assert claim.later.what
-        assert claim.remedies, "until then there is at least the advice to do it by hand"
+def test_the_probe_writes_it(claim: Claim, tmp_path: Path) -> None:
+    if not claim.probe:
+        return
+    case = Path(__file__).parent.parent / "corpus" / "lr_leaky_debug"
+    text = command(
+        str(case / "train_val.prototxt"), str(case / "solver.prototxt"), "", (), tmp_path / "probe", False, "en", KB
+    )
+    for name in claim.probe:
+        assert (tmp_path / "probe" / name).stat().st_size > 0
+        assert name in text
 
 
 def test_numbers_named_in_the_knowledge_are_claims() -> None:
