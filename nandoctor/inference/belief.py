@@ -69,6 +69,9 @@ class Belief:
         """`tried`: per tried remedy, P(its outcome | cause) for each cause; `calibration`: the exponent, 1 for none."""
         self.tables = tables
         self.calibration = calibration
+        self.gains: dict[
+            str, float
+        ] = {}  # of questions, kept by `inquiry`: next question, what-if and plan all want them
         known = settled(item for item in evidence if item.observation in tables.rows)
         self.evidence: dict[str, Evidence] = dict(sorted(known.items()))
         self._per_cause = {name: self._log_row(item, tables.rows[name]) for name, item in self.evidence.items()}

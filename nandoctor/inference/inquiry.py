@@ -27,10 +27,11 @@ def entropy(probabilities: Sequence[float]) -> float:
 
 def remedy_classes(belief: Belief, kb: KnowledgeBase) -> tuple[int, ...]:
     """For each fault set the number of its class: sets with the same set of first remedies share one."""
+    first = [_first_remedy(cause, kb) for cause in belief.tables.causes]
     numbers: dict[frozenset[str], int] = {}
     out = []
     for members, _ in belief.tables.sets:
-        key = frozenset(_first_remedy(belief.tables.causes[i], kb) for i in members)
+        key = frozenset([first[i] for i in members])
         out.append(numbers.setdefault(key, len(numbers)))
     return tuple(out)
 
@@ -47,6 +48,12 @@ def applies(observation: Observation, known: Mapping[str, str]) -> bool:
 
 def information_gain(belief: Belief, name: str, classes: Sequence[int]) -> float:
     """Expected bits learned about the class by the answer to `name`, given an answer."""
+    if name not in belief.gains:
+        belief.gains[name] = _information_gain(belief, name, classes)
+    return belief.gains[name]
+
+
+def _information_gain(belief: Belief, name: str, classes: Sequence[int]) -> float:
     posterior = belief.sets
     rows = belief.predictive(name, belief.likely)
     size = max(classes) + 1
@@ -107,7 +114,7 @@ def what_if(
     """
     first = belief.ranking[0][0]
     found = []
-    for question in ranked_questions(belief, kb, asked)[:6]:
+    for question in ranked_questions(belief, kb, asked)[:5]:
         rows = belief.predictive(question.observation, belief.likely)
         for number, state in enumerate(belief.tables.states[question.observation]):
             chance = math.fsum(belief.sets[n] * row[number] for n, row in zip(belief.likely, rows))
