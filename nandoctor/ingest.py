@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,7 +19,11 @@ from nandoctor.readers.facts import Embedded, Run
 from nandoctor.readers.textproto import Document, parse
 from nandoctor.source import printable
 
+if TYPE_CHECKING:
+    from nandoctor.readers.config import TrainingConfig
+
 Progress = Callable[[int, int], None]
+MAX_CONFIGS = 20  # of one folder
 MAX_PROTOTXT = 64 << 20  # bytes; a net text beyond this is no net
 
 
@@ -28,6 +33,7 @@ class Ingested(msgspec.Struct, frozen=True):
     run: Run | None = None
     net: Net | None = None
     solver: Solver | None = None
+    configs: tuple[TrainingConfig, ...] = ()  # Darknet's cfg, dumps of training arguments
     net_in_log: bool = False  # the net comes from the log's own dump: there is no file to patch
     solver_in_log: bool = False
     evidence: tuple[Evidence, ...] = ()
@@ -58,12 +64,17 @@ def ingest(kb: KnowledgeBase, inputs: Inputs, progress: Progress | None = None) 
     reading = _Reading(kb, inputs, progress)
     reading.read()
     run, net, solver = reading.run, reading.net, reading.solver
-    if run is None and net is None and solver is None:
+    configs = tuple(reading.configs)
+    if run is None and net is None and solver is None and not configs:
         return Ingested(errors=tuple(reading.errors), notes=tuple(reading.notes))
     from nandoctor.checks import run_checks
     from nandoctor.detectors import observe
 
     seen, unchecked = observe(kb, run, net, solver)
+    if configs:
+        from nandoctor.detectors import configs as arguments
+
+        seen += arguments.observe(kb, configs, run)
     checked = run_checks(kb, net=net, solver=solver, run=run, input_shapes=inputs.input_shapes or None)
     settled = {item.observation for item in (*seen, *checked.evidence)}
     open_questions = {
@@ -73,6 +84,7 @@ def ingest(kb: KnowledgeBase, inputs: Inputs, progress: Progress | None = None) 
         run=run,
         net=net,
         solver=solver,
+        configs=configs,
         net_in_log=reading.net_in_log,
         solver_in_log=reading.solver_in_log,
         evidence=(*seen, *checked.evidence),
@@ -94,6 +106,7 @@ class _Reading:
         self.run: Run | None = None
         self.net: Net | None = None
         self.solver: Solver | None = None
+        self.configs: list[TrainingConfig] = []
         self.net_in_log = self.solver_in_log = False
         self.errors: list[NandoctorError] = []
         self.notes: list[str] = []
@@ -115,7 +128,7 @@ class _Reading:
 
     def _sorted_files(self) -> tuple[list[str], str, str]:
         """Every path by what it holds, whatever option it came with."""
-        from nandoctor.readers.sniff import find_files, sniff
+        from nandoctor.readers.sniff import config_form_of, find_files, sniff
 
         logs, net, solver = list(self.inputs.logs), self.inputs.net, self.inputs.solver
         if self.inputs.run_dir:
@@ -125,7 +138,8 @@ class _Reading:
                 logs = [*found.get("log", []), *found.get("metrics", []), *logs]
                 net = net or next(iter(found.get("net", [])), "")
                 solver = solver or next(iter(found.get("solver", [])), "")
-                if not (logs or net or solver):
+                self._found_configs(found.get("config", []))
+                if not (logs or net or solver or self.configs):
                     self.errors.append(UnreadableError(f"{self.inputs.run_dir}: no log, net or solver in this folder"))
             else:
                 logs.insert(0, self.inputs.run_dir)
@@ -133,11 +147,19 @@ class _Reading:
         for log in logs:
             if log != "-" and Path(log).is_file() and sniff(log) == "prototxt":
                 net, solver = self._swapped(log, net, solver)
+            elif log != "-" and config_form_of(log):
+                self._config(log)
             else:
                 kept.append(log)
         for name in ("net", "solver"):
             value = net if name == "net" else solver
-            if (
+            if value and config_form_of(value):
+                self._config(value)
+                known = self.configs[-1].kind if self.configs and self.configs[-1].file == value else "other"
+                what = {"darknet": "a Darknet cfg"}.get(known, "a training configuration")
+                self.notes.append(f"{printable(value)} was given as {name} but is {what}; read as such")
+                net, solver = ("", solver) if name == "net" else (net, "")
+            elif (
                 value
                 and Path(value).is_file()
                 and sniff(value) not in ("prototxt", "empty")
@@ -150,6 +172,40 @@ class _Reading:
                 else:
                     solver = ""
         return kept, net, solver
+
+    def _config(self, path: str) -> None:
+        from nandoctor.readers.config import read_config
+
+        if any(held.file == path for held in self.configs):
+            return
+        try:
+            self._keep(read_config(path))
+        except NandoctorError as exc:
+            self.errors.append(exc)
+
+    def _keep(self, config: TrainingConfig) -> None:
+        self.configs.append(config)
+        self.notes += config.notes
+
+    def _found_configs(self, paths: Sequence[str]) -> None:
+        """Those of a folder. Nobody named them, so what cannot be read, and what may be another run's, is a note."""
+        from nandoctor.readers.config import read_config
+
+        found: list[TrainingConfig] = []
+        for path in paths[:MAX_CONFIGS]:
+            try:
+                found.append(read_config(path))
+            except NandoctorError as exc:
+                self.notes.append(f"left out: {exc}")
+        for config in found:
+            twins = [other for other in found if other.kind == config.kind]
+            if config.kind in ("darknet", "deepspeed") and len(twins) > 1:
+                self.notes.append(
+                    f"{printable(config.file)} left out: the folder holds {len(twins)} files of its kind; "
+                    "name the one of this run with --solver"
+                )
+            else:
+                self._keep(config)
 
     def _has_losses(self, path: str) -> bool:
         """Whether a file is a log after all, rather than a net or solver with a mistake in it."""
@@ -236,7 +292,16 @@ class _Reading:
 
     def _text(self, name: str, text: str) -> None:
         from nandoctor.readers.log import read_text
+        from nandoctor.readers.sniff import HEAD, config_form
 
+        if form := config_form(text[:HEAD].encode("utf-8", "replace"), name):
+            from nandoctor.readers.config import config_of_text
+
+            try:
+                self._keep(config_of_text(text, name, form))
+            except NandoctorError as exc:
+                self.errors.append(exc)
+            return
         try:
             document = parse(text, name)
             kind = kind_of(document)
