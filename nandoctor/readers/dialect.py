@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 LINE_LIMIT = 20_000  # characters of a line that regexes see
 
+# Digits are taken whole, so that a long run of them costs no more than its length.
 # A number as any program prints it: 1.5e-3, nan, -nan(ind), 1.#QNAN, nan.0 (Lightning), NAN (C's %E), Infinity (JSON).
 # Not the beginning of a word (`nano`, `info`, `nan-data`), but `nanBatch` is nan: Keras glues its message on.
 NUMBER = (
-    r"[-+]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?:#(?:QNAN|SNAN|INF|IND)\d*)?"
+    r"[-+]?(?:(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?+(?:#(?:QNAN|SNAN|INF|IND)\d*+)?"
     r"|(?:nan|NaN|[Ii]nfinity|[Ii]nf)(?:\.0(?!\d)|\(\w*\))?(?![a-z0-9_]|[-./\\][A-Za-z])"
     r"|(?:NAN|INF)(?:\(\w*\))?(?![A-Za-z0-9_]|[-./\\][A-Za-z]))"
 )
 # What may stand in front of it: quotes, markdown stars, a tensor's or array's name.
-OPEN = r"(?:[\w.:<]*(?:[Tt]ensor|[Aa]rray|float\d*)\(|<tf\.Tensor[^>]{0,80}numpy=)?\[*['\"*]*"
+OPEN = r"(?:[\w.:<]{0,40}(?:[Tt]ensor|[Aa]rray|float\d*)\(|<tf\.Tensor[^>]{0,80}numpy=)?\[*['\"*]*"
 # A name of one to four words, the later ones beginning with a letter. The look-behind keeps a search linear.
 WORD = r"[^\W\d][\w./@#-]*+"
 NAME = rf"(?<![\w./@#-]){WORD}(?: {WORD}){{0,3}}?"

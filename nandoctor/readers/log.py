@@ -86,7 +86,11 @@ def keys_of(chunk: bytes) -> list[bytes]:
     """The key of every line of the chunk."""
     if b"\r" in chunk:  # what stands between \r and \n may be dropped: it must not make one line end of two
         chunk = chunk.replace(b"\r\n", b"\n")
-    return chunk.translate(_LOWER, _DROPPED).splitlines()
+    letters = chunk.translate(_LOWER, _DROPPED)
+    keys = letters.splitlines()
+    if chunk[-1:] not in b"\r\n" and letters[-1:] in b"\n":
+        keys.append(b"")  # an unfinished last line without letters
+    return keys
 
 
 class _Chunk(NamedTuple):

@@ -71,7 +71,10 @@ class Sweep:
             else:
                 if len(shapes) == 1 or not self._divided(shapes, indexes):
                     return False
-        placed = self._places()
+        try:
+            placed = self._places()
+        except ValueError:  # signs and digits that are no number
+            return False
         if placed is None:
             return False
         self._gather(placed)
