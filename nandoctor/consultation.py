@@ -5,6 +5,7 @@ Immutable: every step returns a new `Consultation`, so undo is free and any orde
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -21,7 +22,7 @@ from nandoctor.diagnosis import (
 )
 from nandoctor.errors import UsageError
 from nandoctor.inference import explain, inquiry, planning
-from nandoctor.inference.belief import Belief, band, settled
+from nandoctor.inference.belief import Belief, band, likelihood, settled
 from nandoctor.inference.tables import NONE_OF_THESE, Tables, build_tables
 from nandoctor.ingest import Ingested, Inputs, Progress, ingest
 from nandoctor.kb.model import KnowledgeBase
@@ -381,14 +382,31 @@ class Consultation:
         """Popular suspects that the evidence excludes: the learning rate above all, with the strongest reason."""
         found = []
         for ranked in self.causes:
-            if ranked.id != "learning-rate-too-high" or ranked.probability > RULED_OUT_AT_MOST or not ranked.against:
+            if ranked.id != "learning-rate-too-high" or ranked.probability > RULED_OUT_AT_MOST:
                 continue
+            reasons = [w for w in (*ranked.against, *self._alone(ranked.id)) if w.decibans <= RULED_OUT_DECIBANS]
             # What the run did convinces an owner more than what another fault explains.
-            course = [w for w in ranked.against if not self.tables.of_setup.get(w.observation, False)]
-            strongest = next(iter(course), ranked.against[0])
-            if strongest.decibans <= RULED_OUT_DECIBANS:
-                found.append((ranked.id, strongest))
+            course = [w for w in reasons if not self.tables.of_setup.get(w.observation, False)]
+            if reasons:
+                found.append((ranked.id, min(course or reasons, key=lambda w: w.decibans)))
         return tuple(found)
+
+    def _alone(self, cause: str) -> list[Weighed]:
+        """What each piece of evidence would say about a cause if it were the only one.
+
+        Two facts that each exclude the cause leave little for the other to do, and both look weak by leaving them out.
+        """
+        index, priors = self.tables.causes.index(cause), self.tables.priors
+        others = [p if i != index else 0.0 for i, p in enumerate(priors)]
+        out = []
+        for name in self.belief.counted:
+            item = self.belief.evidence[name]
+            reading = likelihood(item, self.tables.states[name])
+            shown = [math.fsum(p * r for p, r in zip(row, reading)) for row in self.tables.rows[name]]
+            rest = math.fsum(p * s for p, s in zip(others, shown)) / math.fsum(others)
+            decibans = round(10.0 * math.log10(shown[index] / rest), 1)
+            out.append(Weighed(name, item.state, decibans, item.locations, item.note, item.origin))
+        return out
 
 
 def _near(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
