@@ -262,16 +262,22 @@ class Events:
 class Layers:
     """`debug_info` readings; beyond a limit only the first two displayed iterations and those around the onset."""
 
+    NEAR = 3  # displayed iterations kept before the first non-finite value, and from it on
+
     def __init__(self) -> None:
         self._first: list[LayerReading] = []
-        self._steps: list[float | None] = []
         self._recent: list[LayerReading] = []
-        self._onset_steps = 0
-        self.closed = False
+        self._closed = False
 
     def add(self, reading: LayerReading) -> None:
         """One more line."""
         self._recent.append(reading)
+        if len(self._recent) >= _MAX_LAYERS:
+            self._thin()
+
+    def extend(self, readings: list[LayerReading]) -> None:
+        """Many lines."""
+        self._recent += readings
         if len(self._recent) >= _MAX_LAYERS:
             self._thin()
 
@@ -281,23 +287,21 @@ class Layers:
         if not self._first:
             early = set(steps[:2])
             self._first = [r for r in self._recent if r.step in early]
-        bad = next((i for i, r in enumerate(self._recent) if not isfinite(r.value)), None)
-        if bad is not None:
-            at = steps.index(self._recent[bad].step)
-            near = set(steps[max(0, at - 3) : at + 3])
-            if not self.closed:
-                self._first += [r for r in self._recent if r.step in near and r not in self._first[-1:]]
-                self.closed = True
+        if self._closed:
             self._recent = []
-        else:
-            near = set(steps[-4:])
-            self._recent = [r for r in self._recent if r.step in near]
-            if len(self._recent) >= _MAX_LAYERS // 2:
-                self._recent = self._recent[-_MAX_LAYERS // 4 :]
+            return
+        bad = next((r.step for r in self._recent if not isfinite(r.value)), "none")
+        if bad == "none":
+            near = set(steps[-self.NEAR :])
+            self._recent = [r for r in self._recent if r.step in near][-_MAX_LAYERS // 2 :]
+            return
+        at = steps.index(bad)  # type: ignore[arg-type]
+        near = set(steps[max(0, at - self.NEAR) : at + self.NEAR])
+        self._first += [r for r in self._recent if r.step in near and r.line > self._first[-1].line]
+        self._recent, self._closed = [], True
 
     def finish(self) -> tuple[LayerReading, ...]:
         """All readings that were kept, in file order."""
-        if self.closed:
-            return tuple(self._first)
-        seen = {(r.line, r.layer, r.blob) for r in self._first}
-        return (*self._first, *(r for r in self._recent if (r.line, r.layer, r.blob) not in seen))
+        if self._closed or not self._first:
+            return tuple(self._first or self._recent)
+        return (*self._first, *(r for r in self._recent if r.line > self._first[-1].line))

@@ -295,12 +295,12 @@ def _name(parts: list[str]) -> str:
 
 # Comments are no JSON, but DeepSpeed reads its file with hjson, which takes them.
 _JSON = re.compile(
-    r"(?:[ \t\r\n]+|//[^\r\n]*|\#[^\r\n]*)*(?:(?P<mark>[{}\[\],:])"
-    r'|"(?P<string>[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*)"'
+    r"(?:[ \t\r\n]++|//[^\r\n]*+|\#[^\r\n]*+)*+(?:(?P<mark>[{}\[\],:])"
+    r'|"(?P<string>[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*+)"'
     r"|(?P<number>-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|-?Infinity|NaN)(?![\w.])|(?P<word>true|false|null)(?!\w)|(?P<end>\Z))"
 )
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
-_BLANK = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|#[^\r\n]*)*")
+_BLANK = re.compile(r"(?:[ \t\r\n]++|//[^\r\n]*+|#[^\r\n]*+)*+")
 
 
 def _json(text: str, file: str) -> Iterator[_Token]:

@@ -92,6 +92,11 @@ _TELLING = (
     b"gradient_clip_val|clip_norm|mixed_precision|torch_dtype|peft_type|lora_r|lora_alpha|warmup_ratio|lr0|"
     b"transformers_version|resume_from_checkpoint|base_lr|accumulate_grad_batches|micro_batch_size"
 )
+# nandoctor's own files: what an owner answered is no setting, and must not be read as one.
+_OWN = (
+    rb"(?m)^(?:answers|experiments|causes?|also_acceptable|onset|observation|shows|samples|states|remedies|messages)"
+    rb"[ \t]*:"
+)
 _USUAL = (
     b"learning_rate|lr|optim|optimizer|batch_size|train_batch_size|epochs|max_epochs|num_train_epochs|max_steps|"
     b"momentum|weight_decay|warmup_steps|warmup_epochs|precision|fp16|bf16|amp|scheduler|devices|betas"
@@ -112,22 +117,25 @@ def config_form(head: bytes, name: str) -> ConfigForm:
     start = head.lstrip()
     if start[:1] == b"{":
         key, form = rb'"(%s)"\s*:', "json"
-        if re.match(rb"\{[^\n]*\}\s*\n\s*\{", start):
+        if re.match(rb"\{[^\n]*\}[ \t\r]*\n\s*\{", start):
             return ""  # one object a line
         if re.search(rb'"(?:train_|eval_|val_|validation_)?loss(?:es)?"\s*:\s*["\[\dnN-]|"(?:log_)?history"\s*:', head):
             return ""
     elif start[:1] in (b"[", b"#", b";") and b"=" in head:
-        parts = rb"(?m)^\s*\[\s*(?:net|network)\s*\]|^\s*\[\s*(?:yolo|region|convolutional|connected|detection)\s*\]"
-        if re.search(rb"(?m)^\s*\d+: \S+, \S+ avg", head):
+        parts = rb"(?m)^[ \t]*\[[ \t]*(?:net|network|yolo|region|convolutional|connected|detection)[ \t]*\]"
+        if re.search(rb"(?m)^[ \t]*\d+: \S+, \S+ avg", head):
             return ""  # a log that begins with a copy of the cfg
-        return "darknet" if re.search(parts, head) and re.search(rb"(?m)^\s*\w+\s*=", head) else ""
+        return "darknet" if re.search(parts, head) and re.search(rb"(?m)^[ \t]*\w+[ \t]*=", head) else ""
     elif name.lower().endswith((".yaml", ".yml")):
         key, form = rb"(?m)^[ \t]*(?:- )?['\"]?(%s)['\"]?[ \t]*:", "yaml"
         if len(re.findall(rb"(?m)^[ \t]*(?:train_|val_)?loss[ \t]*:[ \t]*(?:[-\d]|nan|inf)", head)) > 1:
             return ""
+        if re.search(_OWN, head):
+            return ""
     else:
         return ""
-    telling = set(re.findall(key.replace(b"%s", _TELLING), head, re.IGNORECASE))
+    known = _TELLING if form == "json" else _TELLING.replace(b"gradient_clipping|", b"")  # an observation's id, too
+    telling = set(re.findall(key.replace(b"%s", known), head, re.IGNORECASE))
     usual = set(re.findall(key.replace(b"%s", _USUAL), head, re.IGNORECASE))
     if (telling and len(telling) + len(usual) >= 2) or len(usual) >= 3:
         return "json" if form == "json" else "yaml"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from nandoctor.readers.collect import PART, Gathered
@@ -130,7 +132,7 @@ class Sweep:
         self._told_lines = [line for line, _ in self.told]
         _, unit = self.run.carried()
         placed: list[tuple[Steps, str]] = [
-            own if own is not None else (list(map(self.step_at, plan.lines)), "iteration" if self.told else unit)
+            own if own is not None else (self._carried(plan), "iteration" if self.told else unit)
             for plan, own in zip(self._plans, steps)
         ]
         if not self.told and place.step is None and place.epoch is not None:
@@ -143,6 +145,12 @@ class Sweep:
             place.step = self.told[-1][1]
             self.run.told(self.told[0][1])
         return placed
+
+    def _carried(self, plan: _Plan) -> Steps:
+        """The steps that lines above carry to the rows."""
+        if plan.shape.pattern.pattern.step_follows == "always":
+            return [None] * len(plan.lines)  # told by a line below
+        return list(map(self.step_at, plan.lines))
 
     def _own_steps(self, plan: _Plan) -> tuple[Steps, str] | None:
         """The steps that the rows print themselves."""
@@ -167,7 +175,8 @@ class Sweep:
 
     def _gather(self, placed: list[tuple[Steps, str]]) -> None:
         """Hands the numbers over, each series in the order of lines."""
-        layers: list[tuple[int, bool, LayerReading]] = []
+        layers: list[LayerReading] = []
+        waits: set[int] = set()  # lines of layers whose step is still to come
         for plan, (own, unit) in zip(self._plans, placed):
             shape = plan.shape
             steps = own
@@ -175,7 +184,8 @@ class Sweep:
             if shape.pattern.pattern.step_follows:
                 steps, waiting = self._told_after(plan, own)
             if shape.texts:
-                layers += _layers(plan, steps, waiting)
+                layers += _layers(plan, steps)
+                waits |= waiting
                 continue
             if shape.name >= 0:
                 self._named(plan, steps, unit)
@@ -188,12 +198,15 @@ class Sweep:
             if identity in self._mixed:
                 batch.rows.sort(key=lambda row: row[1])
             batch.target.extend(batch.rows)
-        layers.sort(key=lambda item: item[0])
-        for _, waits, reading in layers:
-            if waits:
-                self.run.layers_waiting.append(reading[1:])
-            else:
-                self.run.layers.add(reading)
+        layers.sort(key=itemgetter(1))
+        if waits:
+            waiting_now = [(r.line % PART, r.phase, r.layer, r.blob, r.value) for r in layers if r.line in waits]
+            self.run.layers_waiting += waiting_now
+            layers = [reading for reading in layers if reading.line not in waits]
+        if layers:
+            if layers[-1].line >= PART:
+                layers = [reading._replace(line=reading.line % PART) for reading in layers]
+            self.run.layers.extend(layers)
 
     def _add(self, target: Gathered, rows: list[tuple[float | None, int, bytes]], unit: str) -> None:
         if self._gap and target.items and target.items[-1][0] is not None:
@@ -211,16 +224,19 @@ class Sweep:
 
     def _told_after(self, plan: _Plan, own: Steps) -> tuple[Steps, set[int]]:
         """Steps of lines whose step is printed by the next line that carries one; and the lines that still wait."""
+        told, told_lines = self.told, self._told_lines
+        after = [bisect_left(told_lines, line) for line in plan.lines]
+        if plan.shape.pattern.pattern.step_follows == "always":
+            steps = [told[at][1] if at < len(told) else None for at in after]
+            return steps, {line for line, at in zip(plan.lines, after) if at == len(told)}
         steps = list(own)
         waiting: set[int] = set()
-        always = plan.shape.pattern.pattern.step_follows == "always"
-        for i, line in enumerate(plan.lines):
+        for i, (line, at) in enumerate(zip(plan.lines, after)):
             above = line - self.base - 2
-            if not always and (self.lines[above].strip() if above >= 0 else self.run.cleared != line - 1):
+            if self.lines[above].strip() if above >= 0 else self.run.cleared != line - 1:
                 continue
-            at = bisect_left(self._told_lines, line)
-            if at < len(self.told):
-                steps[i] = self.told[at][1]
+            if at < len(told):
+                steps[i] = told[at][1]
             else:
                 waiting.add(line)
         return steps, waiting
@@ -237,25 +253,22 @@ class Sweep:
                 self._add(target, [(steps[i], plan.lines[i], plan.rows[i][shape.value]) for i in rows], unit)
 
 
-def _layers(plan: _Plan, steps: Steps, waiting: set[int]) -> list[tuple[int, bool, LayerReading]]:
-    """Rows of layers' magnitudes: line, whether the step is still to come, reading."""
+def _layers(plan: _Plan, steps: Steps) -> list[LayerReading]:
+    """Rows of layers' magnitudes, with the full line number."""
     phase, layer, blob = plan.shape.texts
     value = plan.shape.value
+    new = LayerReading._make
+    text = _text
     return [
-        (
-            line,
-            line in waiting,
-            LayerReading(
-                step,
-                line % PART,
-                row[phase].decode(),
-                row[layer].decode("utf-8", "replace"),
-                row[blob].decode("utf-8", "replace"),
-                _number(row[value]),
-            ),
-        )
+        new((step, line, text(row[phase]), text(row[layer]), text(row[blob]), _number(row[value])))
         for step, line, row in zip(steps, plan.lines, plan.rows)
     ]
+
+
+@lru_cache(maxsize=4096)
+def _text(raw: bytes) -> str:
+    """Names of layers and blobs come again and again."""
+    return raw.decode("utf-8", "replace")
 
 
 def _number(text: bytes) -> float:

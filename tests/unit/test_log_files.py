@@ -460,3 +460,25 @@ def test_hostile_bytes_give_a_result_or_a_clear_error() -> None:
         with contextlib.suppress(UnreadableError):
             read_text(data, "x", KB)
         assert time.process_time() - start < 1
+
+
+def test_magnitudes_of_layers_are_thinned_around_the_onset() -> None:
+    from nandoctor.readers.collect import _MAX_LAYERS, Layers
+    from nandoctor.readers.facts import LayerReading
+
+    for bad_step in (5000, None):
+        layers = Layers()
+        line = 0
+        for step in range(8000):
+            for name in ("conv1", "conv2", *(f"fc{i}" for i in range(40))):
+                line += 1
+                value = math.nan if bad_step is not None and step >= bad_step and name == "conv2" else 1.0
+                layers.add(LayerReading(float(step), line, "Forward", name, "top blob", value))
+        kept = layers.finish()
+        assert len(kept) <= _MAX_LAYERS
+        assert [r.line for r in kept] == sorted({r.line for r in kept})
+        assert {r.step for r in kept} >= {0.0, 1.0}
+        if bad_step is not None:
+            assert {r.step for r in kept} >= {4998.0, 4999.0, 5000.0, 5001.0}
+            first_bad = next(r for r in kept if math.isnan(r.value))
+            assert (first_bad.step, first_bad.layer) == (5000.0, "conv2")
