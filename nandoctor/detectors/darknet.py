@@ -150,7 +150,7 @@ def optimizer(config: TrainingConfig, net: Section) -> Iterator[Evidence]:
         )
     else:
         yield seen("gradient_clipping", "no", "clip-none", Location(config.file, net.line, 1), trust=0.9)
-    for name in ("momentum", *(("b1", "b2") if adam else ())):
+    for name in ("momentum", *(("B1", "B2") if adam else ())):
         if not 0 <= (value := net.number(name, 0.9)) < 1:
             yield from faulty(
                 "momentum", "momentum", _at(config, net, name), trust=0.95, args={"name": name, "value": value}
