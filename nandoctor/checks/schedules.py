@@ -20,7 +20,7 @@ VANISHED = 1e-9
 # 0.1 (momentum 0.9, base_lr 1e-4 to 0.01), the boldest without batch normalisation reach 1 (Network in Network);
 # measured divergence of plain nets begins at 2 to 3 (base_lr 0.2 to 0.3).
 SGD_LIMITS = (1e-5, 1.01, 5.0)
-# Adam's published default is 1e-3, limits of UMLAUT and TheDeepChecker are 0.01 (ANCHORS: "learning rate odd").
+# Adam's published default is 1e-3, limits of UMLAUT and TheDeepChecker are 0.01.
 ADAPTIVE_LIMITS = (1e-7, 0.01, 0.1)
 # AdaDelta's rate is a factor on a step that it sizes itself; 1.0 is the paper's.
 ADADELTA_LIMITS = (1e-3, 10.0, 100.0)

@@ -5,7 +5,7 @@ Detectors hold mathematics and named thresholds, never causes. A detector that i
 
 from __future__ import annotations
 
-from nandoctor.detectors import course, debug, messages, quantities
+from nandoctor.detectors import course, debug, messages, onset, quantities
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import CouldNotCheck, Evidence
 from nandoctor.kb.model import KnowledgeBase
@@ -22,7 +22,7 @@ def observe(
     view = View(run, net, solver)
     evidence: list[Evidence] = []
     unchecked: list[CouldNotCheck] = []
-    for detect in (*course.DETECTORS, *quantities.DETECTORS, *debug.DETECTORS):
+    for detect in (*onset.DETECTORS, *course.DETECTORS, *quantities.DETECTORS, *debug.DETECTORS):
         for item in detect(view):
             if isinstance(item, CouldNotCheck):
                 unchecked.append(item)

@@ -16,7 +16,7 @@ LOSS_ROLES: tuple[Role, ...] = ("loss", "loss_part", "loss_running")
 FLOAT32_MAX = 3.4028235e38
 FLOAT16_MAX = 65504.0
 GROWTH_FACTOR = 10.0  # from the calm level to the last finite value: clearly larger
-JUMP_FACTOR = 10.0  # VOCABULARY: at least ten times larger, directly before the NaN
+JUMP_FACTOR = 10.0  # at least ten times larger, directly before the NaN
 
 
 def median(values: Sequence[float]) -> float:

@@ -98,7 +98,7 @@ def test_residual_sums_grow_as_the_root_of_two() -> None:
     assert blob_scales(stuff)[id(stuff.layers[-3])] == pytest.approx(math.sqrt(2) ** 10, rel=0.02)
 
 
-# --- pooling: the sizes of CAFFE_FACTS, measured in real runs
+# --- pooling: sizes measured in real runs of Caffe
 
 
 def pooled(pool: str, kernel: int, stride: int, size: int, more: str = "") -> set[str]:

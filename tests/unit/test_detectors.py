@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from nandoctor.detectors import course, debug, quantities
+from nandoctor.detectors import course, debug, onset, quantities
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import Evidence
 from nandoctor.readers.facts import LayerReading, Reading, Run, Series
@@ -59,7 +59,7 @@ def test_loss_before_nan(values: tuple[float, ...], state: str) -> None:
     ],
 )
 def test_nan_onset(values: tuple[float, ...], step: float, state: str) -> None:
-    assert seen(course.nan_onset, series("loss", *values, step=step))["nan_onset"].state == state
+    assert seen(onset.nan_onset, series("loss", *values, step=step))["nan_onset"].state == state
 
 
 def test_growth_that_reaches_the_overflow_explains_it() -> None:
@@ -73,12 +73,12 @@ def test_a_calm_loss_is_not_explained_by_growth() -> None:
 
 
 def test_one_nan_then_normal_recovers() -> None:
-    found = seen(course.after_nan, series("loss", 2, 2, NAN, 2, 2, 2))
+    found = seen(onset.after_nan, series("loss", 2, 2, NAN, 2, 2, 2))
     assert (found["after_nan"].state, found["regularity"].state) == ("recovers", "once")
 
 
 def test_nan_for_ever() -> None:
-    assert seen(course.after_nan, series("loss", 2, 2, NAN, NAN, NAN))["after_nan"].state == "for_ever"
+    assert seen(onset.after_nan, series("loss", 2, 2, NAN, NAN, NAN))["after_nan"].state == "for_ever"
 
 
 def test_loss_zero_beside_a_nan_gradient_is_a_hidden_nan() -> None:
@@ -86,7 +86,7 @@ def test_loss_zero_beside_a_nan_gradient_is_a_hidden_nan() -> None:
     view = View(Run(files=("train.log",), dialects={}, series=parts))
     assert view.hidden_onset is not None
     assert seen(course.loss_exactly_zero, *parts)["loss_exactly_zero"].state == "with_nan_gradient"
-    assert seen(course.nonfinite_where, *parts)["nonfinite_where"].state == "loss"
+    assert seen(onset.nonfinite_where, *parts)["nonfinite_where"].state == "loss"
 
 
 def test_only_one_of_several_losses() -> None:
@@ -95,13 +95,13 @@ def test_only_one_of_several_losses() -> None:
         series("loss_part", 1.0, NAN, NAN, quantity="rpn_loss_box"),
         series("loss_part", 2.0, 1.9, 1.8, quantity="loss_cls"),
     )
-    assert seen(course.nonfinite_where, *parts)["nonfinite_where"].state == "one_loss_of_several"
-    assert seen(course.which_part, *parts)["first_bad_part"].state == "box_or_regression"
+    assert seen(onset.nonfinite_where, *parts)["nonfinite_where"].state == "one_loss_of_several"
+    assert seen(onset.which_part, *parts)["first_bad_part"].state == "box_or_regression"
 
 
 def test_a_nan_metric_alone_is_metric_only() -> None:
     parts = (series("loss", 3.0, 2.0, 1.0), series("metric", NAN, NAN, quantity="iou_7"))
-    assert seen(course.nonfinite_where, *parts)["nonfinite_where"].state == "metric_only"
+    assert seen(onset.nonfinite_where, *parts)["nonfinite_where"].state == "metric_only"
 
 
 @pytest.mark.parametrize("value", [87.3365, 87.3363, 87.3366])
@@ -117,7 +117,7 @@ def test_saturation_times_a_loss_weight() -> None:
 
 def test_a_poisoned_running_value() -> None:
     parts = (series("loss_running", 2, NAN, NAN, NAN), series("loss_part", 2, NAN, 2, 2, quantity="loss_raw"))
-    assert seen(course.poisoned_display, *parts)["poisoned_display"].state == "yes"
+    assert seen(onset.poisoned_display, *parts)["poisoned_display"].state == "yes"
 
 
 @pytest.mark.parametrize(
