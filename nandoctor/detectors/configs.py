@@ -9,98 +9,47 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from nandoctor.detectors.view import number
-from nandoctor.diagnosis import Evidence, Note
+from nandoctor.detectors import darknet
+from nandoctor.detectors.arguments import (
+    STORED,
+    USUAL_DECAY,
+    Arg,
+    Arguments,
+    Found,
+    decided,
+    faulty,
+    format_named,
+    graded,
+    number_format,
+    published,
+    seen,
+)
+from nandoctor.diagnosis import Evidence
 from nandoctor.kb.model import KnowledgeBase
-from nandoctor.readers.config import Setting, TrainingConfig
+from nandoctor.readers.config import TrainingConfig
 from nandoctor.readers.facts import Run
 from nandoctor.source import Location, printable
 
-Arg = str | float | int
 # Learning rates by optimizer: (usual up to, large up to). Adam: published default 1e-3, fine-tuning 1e-5 to 5e-5; LoRA
 # 1e-4 to 5e-4 (its paper and axolotl's examples); Lion a third to a tenth of Adam; SGD 0.1 with batch normalisation;
 # Adafactor, Adagrad, LAMB and Muon 0.01 to 0.02; LARS, AdaDelta and the self-sizing ones by their papers.
+ADAM = (1e-3, 2e-2)
 LIMITS = (
     (r"prodigy|d-?adapt|dowg|mechanic", (1.5, 10.0)),
     (r"adadelta|lars", (10.0, 100.0)),
     (r"lion", (3e-4, 3e-3)),
     (r"adafactor|adagrad|lamb|muon|rmsprop", (2e-2, 2e-1)),
-    (r"adam|adabelief|sophia|galore|came|ademamix", (1e-3, 2e-2)),
+    (r"adam|adabelief|sophia|galore|came|ademamix", ADAM),
     (r"sgd|momentum|nesterov", (1e-1, 1.0)),
 )
 LORA = (5e-4, 5e-3)
 UNKNOWN = (5e-2, 5e-1)  # as `quantities.USUAL_DEFAULT`
-TINY = 1e-4  # of the usual limit: 1e-7 for Adam, 1e-5 for SGD, as Caffe's check `learning-rate-tiny`
 HALF_TINY = 5.96e-8  # the smallest number above zero in fp16, 2^-24; half of it and less rounds to 0
-USUAL_DECAY = 0.5  # the largest published decay is 0.3 (ViT); Lion's and SGD's warm restarts stay below 1
 
 
-class Found(NamedTuple):
-    """A setting, and the configuration it stands in."""
-
-    config: TrainingConfig
-    setting: Setting
-
-    @property
-    def at(self) -> Location:
-        """Its place."""
-        return self.config.where(self.setting)
-
-    @property
-    def args(self) -> dict[str, Arg]:
-        """Name and value for a message."""
-        return {"name": printable(self.setting.name)[:80], "value": self.setting.text}
-
-
-class Arguments:
-    """The configurations of one run together."""
-
-    def __init__(self, configs: Sequence[TrainingConfig]) -> None:
-        self.configs = tuple(configs)
-
-    def find(self, *names: str) -> Found | None:
-        """The setting of the first of these names, in the first file that has it."""
-        for name in names:
-            for config in self.configs:
-                if (setting := config.find(name)) is not None:
-                    return Found(config, setting)
-        return None
-
-    def number(self, *names: str) -> tuple[Found, float] | None:
-        """The first of these settings that holds a number; `auto` in one file leaves the word to another."""
-        for name in names:
-            for config in self.configs:
-                setting = config.find(name)
-                if setting is not None and (value := setting.number) is not None:
-                    return Found(config, setting), value
-        return None
-
-    @property
-    def optimizer(self) -> str:
-        """The optimizer's name in lower case: `adamw_torch`, `torch.optim.SGD`; empty if it is not given."""
-        found = self.find(*_OPTIMIZER)
-        text = found.setting.text.lower() if found is not None else ""
-        return "" if text in ("auto", "null", "none") else text.rpartition(".")[2]
-
-    @property
-    def adapts(self) -> bool:
-        """Whether only an adapter (LoRA) is trained."""
-        return self.find(*_ADAPTER) is not None and not self._full
-
-    @property
-    def _full(self) -> bool:
-        found = self.find("adapter", "finetuning_type", "use_peft", "use_lora")
-        return found is not None and (found.setting.on is False or found.setting.text.lower() == "full")
-
-
-_OPTIMIZER = (
-    "optimizer.type", "optimizer.name", "optimizer.class_path", "optimizer._target_", "optimizer._name", "optim.name",
-    "optim._target_", "optim", "optimizer", "optimizer_type", "optimizer_name", "opt",
-)  # fmt: skip
-_ADAPTER = ("peft_type", "lora_r", "lora_rank", "lora_alpha", "adapter", "use_lora", "finetuning_type", "lora_target")
 _RATE = (
     "learning_rate",
     "optimizer.params.lr",
@@ -127,8 +76,6 @@ def observe(kb: KnowledgeBase, configs: Sequence[TrainingConfig], run: Run | Non
 
     A Darknet cfg beside the log of another program (several PyTorch ports read them) tells about its net only.
     """
-    from nandoctor.detectors import darknet
-
     found: list[Evidence] = []
     for config in [c for c in configs if c.kind == "darknet"]:
         foreign = run is not None and run.framework not in ("", "darknet")
@@ -145,22 +92,6 @@ def observe(kb: KnowledgeBase, configs: Sequence[TrainingConfig], run: Run | Non
         if observation is not None and observation.state(item.state) is not None:
             first.setdefault(item.observation, item)
     return list(first.values())
-
-
-def seen(
-    observation: str,
-    state: str,
-    note: str,
-    at: Location | Sequence[Location],
-    *,
-    trust: float = 0.95,
-    likelihoods: dict[str, float] | None = None,
-    args: Mapping[str, Arg] | None = None,
-) -> Evidence:
-    """A piece of evidence from a configuration with the sentence `seen:config-<note>`."""
-    places = (at,) if isinstance(at, Location) else tuple(at)
-    shown: dict[str, Arg] = {k: number(v) if isinstance(v, float) else v for k, v in (args or {}).items()}
-    return Evidence(observation, state, "solver", places, Note(f"seen:config-{note}", shown), trust, likelihoods or {})
 
 
 def framework(arguments: Arguments) -> Iterator[Evidence]:
@@ -183,9 +114,9 @@ def framework(arguments: Arguments) -> Iterator[Evidence]:
 def precision(arguments: Arguments) -> Iterator[Evidence]:
     """The number format: the trainer's own switches first, then the type in which the weights are loaded or stored."""
     state, found = number_format(arguments)
-    stored = arguments.find(*_STORED)
-    hint = _format_named(stored.setting) if stored is not None and _published(stored.config) else ""
-    if found is None and not any(c.kind == "deepspeed" and _decided(arguments) is None for c in arguments.configs):
+    stored = arguments.find(*STORED)
+    hint = format_named(stored.setting) if stored is not None and published(stored.config) else ""
+    if found is None and not any(c.kind == "deepspeed" and decided(arguments) is None for c in arguments.configs):
         if stored is not None and hint:
             # from_pretrained loads fp32 unless told otherwise, so the type of the published weights is a hint.
             hint = "pure_fp16" if hint == "fp16" else hint
@@ -200,60 +131,6 @@ def precision(arguments: Arguments) -> Iterator[Evidence]:
         yield seen("precision", state, "setting", found.at, trust=trust, args=found.args)
 
 
-_STORED = ("torch_dtype", "dtype", "model_dtype")
-_BY_NAME = {
-    "fp16": "fp16", "16-mixed": "fp16", "16": "fp16", "float16": "fp16", "amp": "fp16", "half": "fp16", "o1": "fp16",
-    "o2": "fp16", "16-true": "pure_fp16", "o3": "pure_fp16", "bf16": "bf16", "bf16-mixed": "bf16", "bf16-true": "bf16",
-    "bfloat16": "bf16", "fp32": "fp32", "32": "fp32", "32-true": "fp32", "float32": "fp32", "no": "fp32",
-    "fp8": "bf16", "64": "fp64", "64-true": "fp64", "float64": "fp64", "mixed_float16": "fp16", "tf32": "fp32",
-    "mixed_bfloat16": "bf16",
-}  # fmt: skip
-
-
-def number_format(arguments: Arguments) -> tuple[str, Found | None]:
-    """(state of `precision`, the setting that says so); nothing if it is open."""
-    decided = _decided(arguments)
-    stored = arguments.find(*_STORED)
-    loaded = _format_named(stored.setting) if stored is not None and not _published(stored.config) else ""
-    # Weights loaded as float16 and no mixed precision: no fp32 copy anywhere. A quantised base does not count.
-    adapter = arguments.adapts or arguments.find("load_in_4bit", "load_in_8bit") is not None
-    if loaded == "fp16" and not adapter and (decided is None or decided[0] == "fp32"):
-        return "pure_fp16", stored
-    if decided is not None:
-        return decided
-    return (loaded, stored) if loaded else ("", None)
-
-
-def _published(config: TrainingConfig) -> bool:
-    """Whether this is the description of a model (config.json beside its weights), not of a training."""
-    return config.find("architectures", "transformers_version") is not None
-
-
-def _decided(arguments: Arguments) -> tuple[str, Found] | None:
-    """What the trainer's own switches say. `auto` is open, unless another file switches it off."""
-    off: Found | None = None
-    open_ = False
-    for kind in ("bf16", "fp16", "amp"):
-        names = {"bf16": ("bf16.enabled", "bfloat16.enabled"), "fp16": ("fp16.enabled",)}.get(kind, ("use_amp",))
-        given = [f for name in (kind, *names) if (f := arguments.find(name)) is not None]
-        on = next((f for f in given if f.setting.on), None)
-        if on is not None:
-            return ("bf16" if kind == "bf16" else "fp16"), on
-        switched_off = next((f for f in given if f.setting.on is False), None)
-        off = off or switched_off
-        open_ = open_ or (bool(given) and switched_off is None)
-    for name in ("mixed_precision", "precision", "fp16_opt_level"):
-        found = arguments.find(name)
-        if found is not None and off is None and (state := _format_named(found.setting)):
-            return state, found
-    return ("fp32", off) if off is not None and not open_ else None
-
-
-def _format_named(setting: Setting) -> str:
-    word = setting.text.lower().removeprefix("torch.").strip()
-    return "fp32" if setting.value is False else _BY_NAME.get(word, "")
-
-
 def lr_size(arguments: Arguments) -> Iterator[Evidence]:
     """The learning rate against what is usual for the optimizer."""
     held = arguments.number(*_RATE)
@@ -264,27 +141,13 @@ def lr_size(arguments: Arguments) -> Iterator[Evidence]:
     family = next((limits for pattern, limits in LIMITS if re.search(pattern, name)), None)
     if family is None:
         trainer = any(c.kind in ("huggingface", "deepspeed") for c in arguments.configs)
-        family = LIMITS[4][1] if trainer and not name else UNKNOWN
+        family = ADAM if trainer and not name else UNKNOWN
         name = name or ("AdamW" if trainer else "-")
-    if arguments.adapts and family == LIMITS[4][1]:
+    if arguments.adapts and family == ADAM:
         family, name = LORA, f"{name}, LoRA"
     state, odds = graded(rate, family, sure=family is not UNKNOWN)
     args: dict[str, Arg] = {"value": rate, "optimizer": name, "limit": family[0], "name": printable(found.setting.name)}
     yield seen("lr_size", state, f"lr-{state}", found.at, likelihoods=odds, args=args)
-
-
-def graded(rate: float, limits: tuple[float, float], *, sure: bool = True) -> tuple[str, dict[str, float]]:
-    """State of `lr_size` and its likelihoods; the borders are soft, as published limits differ tenfold."""
-    usual, large = limits
-    if rate < TINY * usual:
-        odds = {"tiny": 0.8, "usual": 0.3, "large": 0.02, "huge": 0.01}
-    elif rate <= usual:
-        odds = {"tiny": 0.03, "usual": 0.9, "large": 0.15 if sure else 0.3, "huge": 0.02}
-    elif rate <= large:
-        odds = {"tiny": 0.01, "usual": 0.15 if sure else 0.3, "large": 0.85, "huge": 0.2}
-    else:
-        odds = {"tiny": 0.01, "usual": 0.03, "large": 0.3, "huge": 0.93}
-    return max(odds, key=lambda state: odds[state]), odds
 
 
 def schedule(arguments: Arguments) -> Iterator[Evidence]:
@@ -364,14 +227,6 @@ def optimizer(arguments: Arguments) -> Iterator[Evidence]:
         places = [f.at for f in looked[:4]]
         yield seen("optimizer_fault", "none", "optimizer-usual", places, trust=0.88, args=shown)
         yield seen("optimizer_settings", "usual", "optimizer-usual", places, trust=0.88, args=shown)
-
-
-def faulty(
-    state: str, note: str, at: Location | Sequence[Location], *, trust: float, args: Mapping[str, Arg]
-) -> Iterator[Evidence]:
-    """A setting of the optimizer that cannot be right, for both observations that ask for it."""
-    yield seen("optimizer_fault", state, note, at, trust=trust, args=args)
-    yield seen("optimizer_settings", "unusual", note, at, trust=trust, args=args)
 
 
 class _Rule(NamedTuple):

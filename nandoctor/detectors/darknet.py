@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from nandoctor.detectors.configs import USUAL_DECAY, faulty, graded, seen
+from nandoctor.detectors.arguments import USUAL_DECAY, faulty, graded, seen
 from nandoctor.diagnosis import Evidence
 from nandoctor.readers.config import Section, TrainingConfig
 from nandoctor.source import Location, printable
