@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, number
-from nandoctor.readers.log import LogReader, keys_of
+from nandoctor.readers.log import LogReader, has_pairs, keys_of
 from nandoctor.readers.runstate import LOSSES
 
 SMALL = 2 << 20  # bytes; a file up to this is parsed completely
@@ -28,6 +28,7 @@ MANY = 48  # new kinds in one chunk: the log is full of names, look at the chunk
 ABOVE, BELOW = 3_000, 1_500  # bytes parsed before and after a place of interest
 ALL_VALUES = 32 << 20  # bytes; from there on the losses of every third chunk are read
 MIN_NEEDLE = 5  # letters of an event's literal that are worth a search
+LOOK_FOR_PAIRS = 4  # chunks: in one of so many line ends \r\n are looked for, beside all that are parsed
 MAX_SEEN = 200_000
 _NONFINITE = re.compile(rf"(?<![\w.])(?=[-+]?[nNiI]){NUMBER}")
 
@@ -51,6 +52,7 @@ class Scanner:
         self._follow = 0  # chunks still to be parsed in full
         self._learned = 0
         self._bytes = 0
+        self._chunks = 0
         self._needles: tuple[bytes, ...] = ()
         self._values: Callable[[bytes], list[bytes]] | None = None
         self._finditer: Callable[[bytes], Iterator[re.Match[bytes]]] | None = None
@@ -59,8 +61,8 @@ class Scanner:
 
     def head(self, chunk: bytes) -> None:
         """A chunk of the beginning: parsed in full, its kinds remembered."""
-        self._seen.update(keys_of(chunk))
         self.reader.feed(chunk)
+        self._seen.update(keys_of(chunk, self.reader.pairs))
 
     def feed(self, chunk: bytes) -> None:
         """The next chunk."""
@@ -69,7 +71,10 @@ class Scanner:
                 self.head(chunk)
                 return
             self._prepare()
-        keys = keys_of(chunk)
+        self._chunks += 1
+        if not self.reader.pairs and self._chunks % LOOK_FOR_PAIRS == 1 and b"\r" in chunk:
+            self.reader.pairs = has_pairs(chunk)
+        keys = keys_of(chunk, self.reader.pairs)
         kinds = set(keys)
         new = kinds - self._seen
         if self._follow or (new and self._matters(new, chunk, keys)) or kinds & self.reader.border_keys:

@@ -82,15 +82,26 @@ def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
     return read_parts([name], Lexicon(kb), data=data)
 
 
-def keys_of(chunk: bytes) -> list[bytes]:
-    """The key of every line of the chunk."""
-    if b"\r" in chunk:  # what stands between \r and \n may be dropped: it must not make one line end of two
+def keys_of(chunk: bytes, pairs: bool = False) -> list[bytes]:
+    """The key of every line of the chunk; `pairs` if there are line ends \\r\\n in it.
+
+    A \\r counts as a line end of its own, because what stands between it and a \\n may be dropped.
+    """
+    if pairs:
         chunk = chunk.replace(b"\r\n", b"\n")
     letters = chunk.translate(_LOWER, _DROPPED)
     keys = letters.splitlines()
     if chunk[-1:] not in b"\r\n" and letters[-1:] in b"\n":
         keys.append(b"")  # an unfinished last line without letters
     return keys
+
+
+_PAIR = re.compile(rb"\n(?<=\r\n)")  # three times as fast as a search for both bytes
+
+
+def has_pairs(chunk: bytes) -> bool:
+    """Whether a line of the chunk ends in \\r\\n."""
+    return _PAIR.search(chunk) is not None
 
 
 class _Chunk(NamedTuple):
@@ -136,6 +147,7 @@ class LogReader:
         self._block_start = 0
         self.border_keys: set[bytes] = set()  # kinds whose lines begin or end a run: never skipped
         self._event_keys: set[bytes] = set()
+        self.pairs = False  # whether lines end in \r\n
         self._looked = 0
         self._markdown = False
         self._started = 0  # line of the last start event
@@ -144,7 +156,9 @@ class LogReader:
 
     def feed(self, chunk: bytes) -> None:
         """Complete lines of the file, in order; the last chunk may end within a line."""
-        keys = keys_of(chunk)
+        if not self.pairs and b"\r" in chunk:
+            self.pairs = has_pairs(chunk)
+        keys = keys_of(chunk, self.pairs)
         lines = chunk.splitlines()
         base = self.line
         if b"\x1b" in chunk or b"\x08" in chunk or self._has_markdown(chunk):

@@ -482,3 +482,12 @@ def test_magnitudes_of_layers_are_thinned_around_the_onset() -> None:
             assert {r.step for r in kept} >= {4998.0, 4999.0, 5000.0, 5001.0}
             first_bad = next(r for r in kept if math.isnan(r.value))
             assert (first_bad.step, first_bad.layer) == (5000.0, "conv2")
+
+
+@pytest.mark.parametrize("ends", ["\r\n", "\r", "   \r\n", "\r   \n"])
+def test_scanning_counts_lines_whatever_ends_them(ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan_small_files(monkeypatch)
+    path = tmp_path / "train.log"
+    path.write_bytes(b"".join(big(6000, {5000: "step 5000 | loss nan | lr 1e-3"}, ends)))
+    expected = next(i for i, line in enumerate(path.read_bytes().splitlines(), 1) if b"nan" in line)
+    assert place(read_run([path], KB)) == (5000, expected)
