@@ -14,7 +14,7 @@ from nandoctor.checks.material import BATCH_NORMS, FILLER_BLOCKS, RECURRENT, Mat
 from nandoctor.kb.model import Check
 from nandoctor.readers.caffe import Layer
 
-# Ratios beyond which the first forward pass leaves the range where any published net trains: two decades up (ANCHORS:
+# Ratios beyond which the first forward pass leaves the range where published nets train: two decades up (other tools:
 # layer means of 10 and ratios of 10 already count as bad), six down (VGG-16 with std 0.01 reaches 1e-8 and does not
 # train from scratch; CIFAR-10 quick stays at 1e-5 and does).
 EXPLODED = 100.0
