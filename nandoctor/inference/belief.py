@@ -279,10 +279,14 @@ class Belief:
         """What kind of result this is.
 
         Undetermined when "none of these" comes first, or when it holds more than 0.3 and no cause reaches 0.5, or when
-        the evidence brought next to nothing.
+        the evidence brought next to nothing, or it is about the set-up alone and proves no fault: a sound net that
+        nobody said anything about is no broken run.
         """
         first, probability = self.ranking[0]
         if self.information < MIN_INFORMATION:
+            return "undetermined"
+        of_run = self._tried or any(not self.tables.of_setup[name] for name in self.counted)
+        if not of_run and first in self.tables.faults and probability < 0.5:
             return "undetermined"
         if first == NONE_OF_THESE or (self.marginals[NONE_OF_THESE] > 0.3 and probability < 0.5):
             return "undetermined"
