@@ -7,9 +7,9 @@ log of one program does not pay for the patterns of thirty.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from nandoctor.errors import KnowledgeError
 from nandoctor.readers.facts import Role
@@ -274,20 +274,44 @@ class Lexicon:
         self.events = [Event(d, p) for d in dialects for p in d.events]
         self.blocks = [Block(p) for d in dialects for p in d.blocks]
         self.hints = [(hint, d) for d in dialects for hint in d.hints]
+        self._line_table = _Table(self.lines)
+        self._event_table = _Table(self.events)
 
     def event_candidates(self, line: str) -> list[Event]:
         """The events whose literals the line holds."""
-        lowered = line.lower()
-        return [
-            e for e in self.events if e.needs in line and (not e.needs_any or any(n in lowered for n in e.needs_any))
-        ]
+        return self._event_table.candidates(line)
 
     def line_candidates(self, line: str, hits: dict[str, int]) -> list[Line]:
         """The patterns whose literals the line holds: those of the dialects that recognised most so far go first."""
-        lowered = line.lower()
-        found = [
-            p for p in self.lines if p.needs in line and (not p.needs_any or any(n in lowered for n in p.needs_any))
-        ]
+        found = self._line_table.candidates(line)
         if len(found) > 1 and hits:
             found.sort(key=lambda p: (p.dialect.generic, -min(hits.get(p.dialect.id, 0), 1_000_000)))
         return found
+
+
+Pattern = TypeVar("Pattern", Line, Event)
+
+
+class _Table(Generic[Pattern]):
+    """Patterns by their literals. Those with equal `needs_any` are tested for them once."""
+
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns: Sequence[Pattern] = patterns
+        self._plain = [(i, p.needs) for i, p in enumerate(patterns) if not p.needs_any]
+        groups: dict[tuple[str, ...], list[tuple[int, str]]] = {}
+        for i, p in enumerate(patterns):
+            if p.needs_any:
+                groups.setdefault(p.needs_any, []).append((i, p.needs))
+        self._groups = list(groups.items())
+
+    def candidates(self, line: str) -> list[Pattern]:
+        """The patterns whose literals the line holds, in their order."""
+        found = [i for i, needs in self._plain if needs in line]
+        lowered = line.lower()
+        for words, members in self._groups:
+            for word in words:
+                if word in lowered:
+                    found += [i for i, needs in members if needs in line]
+                    break
+        found.sort()
+        return [self._patterns[i] for i in found]

@@ -53,7 +53,7 @@ class Scanner:
         self._learned = 0
         self._bytes = 0
         self._chunks = 0
-        self._needles: tuple[bytes, ...] = ()
+        self._needles: tuple[tuple[bytes, bytes], ...] = ()  # literals of events: their letters, and as they are
         self._values: Callable[[bytes], list[bytes]] | None = None
         self._finditer: Callable[[bytes], Iterator[re.Match[bytes]]] | None = None
         self._main: Gathered | None = None
@@ -77,8 +77,9 @@ class Scanner:
         keys = keys_of(chunk, self.reader.pairs)
         kinds = set(keys)
         new = kinds - self._seen
-        if self._follow or (new and self._matters(new, chunk, keys)) or kinds & self.reader.border_keys:
-            if not self._follow or new:
+        matters = bool(new) and self._matters(new, chunk, keys)
+        if matters or self._follow or kinds & self.reader.border_keys:
+            if matters or not self._follow:
                 self._flush(len(self._pending) - BEFORE)
                 self._follow = AFTER + 1
             self._parse_pending()
@@ -110,8 +111,9 @@ class Scanner:
 
     def _prepare(self) -> None:
         self._scanning = True
-        needles = {b"".join(keys_of(event.needs.encode())) for event in self.reader.lexicon.events}
-        self._needles = tuple(sorted(needle for needle in needles if len(needle) >= MIN_NEEDLE))
+        literals = {event.needs.encode() for event in self.reader.lexicon.events}
+        letters = ((b"".join(keys_of(literal)), literal) for literal in sorted(literals))
+        self._needles = tuple(pair for pair in letters if len(pair[0]) >= MIN_NEEDLE)
         self._learn_main()
 
     def _see(self, kinds: Iterable[bytes]) -> None:
@@ -125,7 +127,7 @@ class Scanner:
             self._learned += 1
             return True
         joined = b"\n".join(new)
-        if any(needle in joined for needle in self._needles):
+        if any(letters in joined and literal in chunk for letters, literal in self._needles):
             return True
         if b"nan" not in joined and b"inf" not in joined:
             return False
