@@ -111,9 +111,12 @@ class Scanner:
 
     def _prepare(self) -> None:
         self._scanning = True
-        literals = {event.needs.encode() for event in self.reader.lexicon.events}
+        events = self.reader.lexicon.events
+        literals = {event.needs.encode() for event in events}
+        words = {keys_of(word.encode())[0] for event in events if not event.needs for word in event.needs_any}
         letters = ((b"".join(keys_of(literal)), literal) for literal in sorted(literals))
-        self._needles = tuple(pair for pair in letters if len(pair[0]) >= MIN_NEEDLE)
+        needles = [*letters, *((word, b"") for word in sorted(words))]  # a word in any case: its letters must do
+        self._needles = tuple(pair for pair in needles if len(pair[0]) >= MIN_NEEDLE)
         self._learn_main()
 
     def _see(self, kinds: Iterable[bytes]) -> None:
