@@ -3,7 +3,8 @@
 Of every chunk the kinds of its lines are computed (two sweeps at memory speed). A kind never seen before (a NaN, a
 warning, a new program's lines) has its chunk parsed in full, with those around it; so have the beginning and the end.
 Of all other chunks the values of the main loss are read, and of each window its first lines and those around the
-smallest and the largest loss are parsed: the curve's peaks survive.
+smallest and the largest loss are parsed, so that peaks survive. Beyond `ALL_VALUES` the losses of one chunk in three
+are read: a peak of a few lines may be missed there, one whose number needs an exponent (or is no number) is not.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import NamedTuple
 
 from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, number
-from nandoctor.readers.log import LogReader, has_pairs, keys_of
+from nandoctor.readers.kinds import has_pairs, keys_of
+from nandoctor.readers.log import LogReader
 from nandoctor.readers.runstate import LOSSES
 
 SMALL = 2 << 20  # bytes; a file up to this is parsed completely
@@ -113,7 +115,7 @@ class Scanner:
         self._scanning = True
         events = self.reader.lexicon.events
         literals = {event.needs.encode() for event in events}
-        words = {keys_of(word.encode())[0] for event in events if not event.needs for word in event.needs_any}
+        words = {b"".join(keys_of(word.encode())) for event in events if not event.needs for word in event.needs_any}
         letters = ((b"".join(keys_of(literal)), literal) for literal in sorted(literals))
         needles = [*letters, *((word, b"") for word in sorted(words))]  # a word in any case: its letters must do
         self._needles = tuple(pair for pair in needles if len(pair[0]) >= MIN_NEEDLE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import string
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.collect import PART
 from nandoctor.readers.dialect import Block, Event, Lexicon, Line
 from nandoctor.readers.facts import Embedded, Run
+from nandoctor.readers.kinds import DROPPED, LOWER, Kind, has_pairs, keys_of
 from nandoctor.readers.lines import overprinted, text_of, without_marks
 from nandoctor.readers.runstate import LOSSES, RunState
 from nandoctor.readers.shape import shape_of
@@ -34,12 +34,6 @@ _MARKDOWN = re.compile(rb"[=:] \*\*[-+\dniNI]|\(\\\*|\n> ")
 MIN_GLUED = 6  # characters
 TRIES = 3  # lines of one kind held against all patterns before the kind is given up
 STRETCH = 12  # lines; shorter stretches are read line by line
-
-# A key is the line's letters in lower case. Bytes of drawn bars (U+2500 to U+259F) go, other scripts stay.
-_LOWER = bytes.maketrans(string.ascii_uppercase.encode() + b"\r", string.ascii_lowercase.encode() + b"\n")
-_DROPPED = (
-    bytes(c for c in range(256) if not (chr(c).isalpha() and c < 128) and not c >= 0xA0 and c not in b"\n\r(") + b"\xe2"
-)
 
 
 def read_run(
@@ -82,48 +76,12 @@ def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
     return read_parts([name], Lexicon(kb), data=data)
 
 
-def keys_of(chunk: bytes, pairs: bool = False) -> list[bytes]:
-    """The key of every line of the chunk; `pairs` if there are line ends \\r\\n in it.
-
-    A \\r counts as a line end of its own, because what stands between it and a \\n may be dropped.
-    """
-    if pairs:
-        chunk = chunk.replace(b"\r\n", b"\n")
-    letters = chunk.translate(_LOWER, _DROPPED)
-    keys = letters.splitlines()
-    if chunk[-1:] not in b"\r\n" and letters[-1:] in b"\n":
-        keys.append(b"")  # an unfinished last line without letters
-    return keys
-
-
-_PAIR = re.compile(rb"\n(?<=\r\n)")  # three times as fast as a search for both bytes
-
-
-def has_pairs(chunk: bytes) -> bool:
-    """Whether a line of the chunk ends in \\r\\n."""
-    return _PAIR.search(chunk) is not None
-
-
 class _Chunk(NamedTuple):
     """Keys and lines of a piece of the file; `base` is the number of the line before."""
 
     keys: list[bytes]
     lines: list[bytes]
     base: int
-
-
-class Kind:
-    """What is known of lines with one key. `border`: they open or close something and are read in order."""
-
-    __slots__ = ("block", "border", "events", "lines", "tries", "unswept")
-
-    def __init__(self) -> None:
-        self.block: Block | None = None  # the dump that begins after such a line
-        self.lines: list[Line] = []
-        self.events: list[Event] = []
-        self.tries = 0
-        self.border = False
-        self.unswept = 0  # lines that fitted no shape
 
 
 class LogReader:
@@ -263,12 +221,12 @@ class LogReader:
             for piece in overprinted(text_of(raw)):
                 self.line = line - 1
                 text = without_marks(piece)
-                self._line(text.encode("utf-8", "replace").translate(_LOWER, _DROPPED), text.encode("utf-8", "replace"))
+                self._line(text.encode("utf-8", "replace").translate(LOWER, DROPPED), text.encode("utf-8", "replace"))
             self.line = line
             return
         if b"\x1b" in raw or b"*" in raw or raw[:1] == b">":
             raw = without_marks(text_of(raw)).encode("utf-8", "replace")
-            key = raw.translate(_LOWER, _DROPPED)
+            key = raw.translate(LOWER, DROPPED)
         self._line(key, raw)
 
     def next_part(self, name: str) -> None:
@@ -375,7 +333,7 @@ class LogReader:
             kind.border = True
             self.line -= 1
             raw = rest.encode("utf-8", "replace")
-            self._line(raw.translate(_LOWER, _DROPPED), raw)
+            self._line(raw.translate(LOWER, DROPPED), raw)
 
     def _learn_events(self, key: bytes, kind: Kind, text: str) -> None:
         for event in self.lexicon.event_candidates(text):
