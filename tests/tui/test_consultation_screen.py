@@ -439,8 +439,8 @@ async def test_quit_ends_with_a_word_and_the_exit_code() -> None:
     async with consultation() as seen:
         await seen.say("the loss keeps growing")
         await seen.say("quit")
-        assert seen.app.return_value == 1
-        assert "[verdict fault" in "".join(seen.recorded)
+        assert seen.app.return_value == 4  # one weak sign decides nothing
+        assert "[verdict undetermined" in "".join(seen.recorded)
 
 
 async def test_ctrl_c_leaves_at_once_with_a_complete_transcript() -> None:
@@ -450,7 +450,7 @@ async def test_ctrl_c_leaves_at_once_with_a_complete_transcript() -> None:
         assert seen.app.return_value == 130
         text = "".join(seen.recorded)
         assert text.index("> the loss keeps growing") < text.index("[interrupted]")
-        assert "[verdict fault" in text
+        assert "[verdict undetermined" in text
 
 
 async def test_no_text_is_missing_in_any_language(knowledge: KnowledgeBase) -> None:
