@@ -142,9 +142,8 @@ class TestBadInput:
         assert run(capsys, "--log", path)[0] in (3, 4)
 
     def test_swapped_arguments_still_work(self, capsys: pytest.CaptureFixture[str]) -> None:
-        code, out, err = run(
-            capsys, "--net", CASE / "solver.prototxt", "--solver", CASE / "train_val.prototxt", "--log", CASE / "train.log"
-        )  # fmt: skip
+        swapped = ("--net", CASE / "solver.prototxt", "--solver", CASE / "train_val.prototxt")
+        code, out, err = run(capsys, *swapped, "--log", CASE / "train.log")
         assert code == 1
         assert "read as such" in err
         assert "learning rate" in out.lower()

@@ -40,7 +40,7 @@ def hold(
 
 def test_a_whole_consultation(tmp_path: Path) -> None:
     code, out = hold(["the loss keeps growing", "plan", "1", "quit"], tmp_path / "t.txt")
-    assert code == 1
+    assert code == 4  # one weak sign decides nothing
     assert "Lower the learning rate" in out
     assert "nandoctor --resume" in out
     assert "\x1b" not in out
@@ -108,7 +108,7 @@ def test_an_unwritable_place_is_told_and_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, out = hold(["the loss keeps growing"], tmp_path / "file" / "t.txt")
     assert "cannot be recorded" in out
-    assert code == 1
+    assert code == 4  # one weak sign decides nothing
 
 
 def test_reports_are_saved_and_never_over_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
