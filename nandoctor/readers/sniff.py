@@ -171,10 +171,18 @@ def find_files(directory: StrPath) -> dict[str, list[str]]:
     return found
 
 
+def _holds_something(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a regular file with content. Files like /proc/kmsg say they are empty, and reading them waits."""
+    try:
+        return entry.is_file() and entry.stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _sorted_files(directory: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {"log": [], "net": [], "solver": [], "metrics": [], "config": []}
     try:
-        entries = sorted((e for e in os.scandir(directory) if e.is_file()), key=_likely)
+        entries = sorted((e for e in os.scandir(directory) if _holds_something(e)), key=_likely)
     except OSError:
         return found
     for entry in entries[:500]:

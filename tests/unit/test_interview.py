@@ -305,7 +305,11 @@ class TestUndo:
         assert "nothing to take back" in Talk(KB).say("undo")
 
 
-@given(st.lists(st.text(max_size=40), max_size=6))
+# Without slash and tilde: a folder of this machine that is named by chance would be read.
+TYPED = st.text(st.characters(codec="utf-8", exclude_characters="/~"), max_size=40)
+
+
+@given(st.lists(TYPED, max_size=6))
 @settings(max_examples=150, deadline=None)
 def test_nothing_that_can_be_typed_breaks_it(lines: list[str]) -> None:
     talk = Talk(KB)

@@ -491,3 +491,19 @@ def test_scanning_counts_lines_whatever_ends_them(ends: str, tmp_path: Path, mon
     path.write_bytes(b"".join(big(6000, {5000: "step 5000 | loss nan | lr 1e-3"}, ends)))
     expected = next(i for i, line in enumerate(path.read_bytes().splitlines(), 1) if b"nan" in line)
     assert place(read_run([path], KB)) == (5000, expected)
+
+
+def test_files_that_say_they_are_empty_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc/kmsg says so, and reading it waits for ever."""
+    (tmp_path / "train.log").write_text("Iteration 0, loss = nan\n" * 3)
+    (tmp_path / "kmsg").touch()
+    opened: list[str] = []
+    real = sniff
+
+    def seen(path: str) -> str:
+        opened.append(Path(path).name)
+        return real(path)
+
+    monkeypatch.setattr("nandoctor.readers.sniff.sniff", seen)
+    find_files(tmp_path)
+    assert opened == ["train.log"]
