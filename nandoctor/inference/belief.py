@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from nandoctor.diagnosis import Band, Evidence
-from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, joined
+from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, given_that_not, joined
 
 # Words of frequency are cautious (they were mixed with background rates), so the raw posterior is less sure than it is
 # right. The calibration exponent g in P(S | e)^g keeps the order of the sets; it is chosen so that stated probabilities
@@ -74,9 +74,23 @@ class Belief:
         ] = {}  # of questions, kept by `inquiry`: next question, what-if and plan all want them
         known = settled(item for item in evidence if item.observation in tables.rows)
         self.evidence: dict[str, Evidence] = dict(sorted(known.items()))
-        self._per_cause = {name: self._log_row(item, tables.rows[name]) for name, item in self.evidence.items()}
+        self._per_cause = {name: self._log_row(item, self.rows(name)) for name, item in self.evidence.items()}
         self._tried = {name: tuple(math.log(p) for p in outcome) for name, outcome in sorted((tried or {}).items())}
         self.counted = self._representatives()
+
+    def rows(self, name: str) -> tuple[Distribution, ...]:
+        """P(state | cause) of an observation for each cause, given what the evidence on other observations excludes."""
+        rows = self.tables.rows[name]
+        impossible = [
+            state
+            for state, by in self.tables.excluded.get(name, ())
+            if any(other in self.evidence and self.evidence[other].state in states for other, states in by.items())
+        ]
+        held = self.evidence.get(name)
+        if not impossible or (held is not None and self.tables.states[name].index(held.state) in impossible):
+            return rows  # what was read itself outweighs what another reading would exclude
+        cache: dict[Distribution, Distribution] = {}
+        return tuple(cache.setdefault(row, given_that_not(row, impossible)) for row in rows)
 
     def _log_row(self, item: Evidence, rows: Sequence[Distribution]) -> tuple[float, ...]:
         weights = likelihood(item, self.tables.states[item.observation])
@@ -124,7 +138,7 @@ class Belief:
         return {name: self._set_row(name) for name in self.counted if self.tables.of_setup[name]}
 
     def _set_row(self, name: str) -> tuple[float, ...]:
-        rows, normal = self.tables.rows[name], self.tables.normal[name]
+        rows, normal = self.rows(name), self.tables.normal[name]
         weights = likelihood(self.evidence[name], self.tables.states[name])
         single = self._per_cause[name]
         # Most causes say nothing about an observation and share one row, so pairs are told apart by identity.
@@ -231,7 +245,7 @@ class Belief:
 
     def predictive(self, name: str, only: Sequence[int] | None = None) -> list[Distribution]:
         """P(state | S, e) of an observation not known yet, for each set, or for those numbered in `only`."""
-        rows, normal = self.tables.rows[name], self.tables.normal[name]
+        rows, normal = self.rows(name), self.tables.normal[name]
         setup = self.tables.of_setup[name]
         cache: dict[tuple[Distribution, Distribution], Distribution] = {}
         out = []

@@ -122,7 +122,7 @@ def experiments(belief: Belief, kb: KnowledgeBase, limit: int = 3) -> list[tuple
             continue
         gain = information_gain(belief, remedy.asks, classes)
         if gain >= 0.08:
-            rows = belief.tables.rows[remedy.asks]
+            rows = belief.rows(remedy.asks)
             places = belief.tables.causes
             tells = tuple(
                 c

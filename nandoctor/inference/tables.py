@@ -41,6 +41,7 @@ class Tables(NamedTuple):
     of_setup: dict[str, bool]
     group: dict[str, str]
     implied: dict[tuple[str, str], dict[str, tuple[str, ...]]]  # (observation, state) -> what makes it redundant
+    excluded: dict[str, tuple[tuple[int, dict[str, tuple[str, ...]]], ...]]  # observation -> (state, what forbids it)
     priors: tuple[float, ...]
 
 
@@ -94,8 +95,21 @@ def build_tables(kb: KnowledgeBase) -> Tables:
         of_setup={o.id: o.of_setup for o in kb.observations.values()},
         group={o.id: o.group for o in kb.observations.values() if o.group},
         implied={(o.id, s.id): s.implied_by for o in kb.observations.values() for s in o.states if s.implied_by},
+        excluded={
+            o.id: forbidden
+            for o in kb.observations.values()
+            if (forbidden := tuple((n, s.excluded_by) for n, s in enumerate(o.states) if s.excluded_by))
+        },
         priors=priors,
     )
+
+
+def given_that_not(row: Distribution, impossible: Sequence[int]) -> Distribution:
+    """The distribution given that none of the `impossible` states is the case; as it was if nothing else is left."""
+    rest = math.fsum(p for state, p in enumerate(row) if state not in impossible)
+    if rest <= 0.0:
+        return row
+    return tuple(0.0 if state in impossible else p / rest for state, p in enumerate(row))
 
 
 def fault_sets(causes: Sequence[str], faults: frozenset[str], priors: Sequence[float]) -> tuple[FaultSet, ...]:

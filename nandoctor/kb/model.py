@@ -121,6 +121,8 @@ class State(_Struct, frozen=True):
 
     `implied_by`: observation -> states; where one of them is held, this state adds nothing (a loss that is NaN from the
     first iteration has a non-finite first value) and does not count.
+    `excluded_by`: observation -> states; where one of them is held, this state is impossible, and the other states of
+    its observation share what it had (a loss that was finite at first has no non-finite first value).
     """
 
     id: Id
@@ -129,6 +131,7 @@ class State(_Struct, frozen=True):
     means: Text | None = None  # only where the label could be misread
     phrases: Phrases = Phrases()
     implied_by: dict[str, tuple[str, ...]] = {}
+    excluded_by: dict[str, tuple[str, ...]] = {}
 
 
 class Observation(_Struct, frozen=True):

@@ -69,12 +69,13 @@ class _Links:
             for number, state in enumerate(states):
                 yield from self._state(item, ("applies_when", name, number), name, state)
         for number, state in enumerate(observation.states):
-            for name, states in state.implied_by.items():
-                path: NodePath = ("states", number, "implied_by")
-                if name not in self.shelf.known("observations"):
-                    yield from self._id(item, path, "observations", name, key=name)
-                for place, other in enumerate(states):
-                    yield from self._state(item, (*path, name, place), name, other)
+            for field, conditions in (("implied_by", state.implied_by), ("excluded_by", state.excluded_by)):
+                path: NodePath = ("states", number, field)
+                for name, states in conditions.items():
+                    if name not in self.shelf.known("observations"):
+                        yield from self._id(item, path, "observations", name, key=name)
+                    for place, other in enumerate(states):
+                        yield from self._state(item, (*path, name, place), name, other)
         yield from self._frameworks(item, ("find_out_in",), observation.find_out_in)
 
     def _check(self, item: Loaded) -> Iterator[Problem]:

@@ -310,6 +310,39 @@ def test_a_state_that_follows_from_another_held_one_adds_nothing(seed: int) -> N
         assert [got[m] for m in naive.sets] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("held", ["s0", "s1"])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_state_that_another_held_one_excludes_leaves_its_share_to_the_rest(seed: int, held: str) -> None:
+    rng = random.Random(9000 + seed)
+    kb = random_knowledge(rng)
+    excluded = State("s0", T, kb.observations["o0"].states[0].background, excluded_by={"o1": ("s1",)})
+    kb.observations["o0"] = msgspec.structs.replace(
+        kb.observations["o0"], kind="course", describes="", states=(excluded, *kb.observations["o0"].states[1:])
+    )
+    evidence = [Evidence("o0", "s1", "log"), Evidence("o1", held, "log")]
+    naive = Naive(kb, readings_of(kb, evidence))
+    if held == "s1":
+        for cause in (*kb.causes, NONE_OF_THESE):
+            row = naive.rows["o0", cause]
+            naive.rows["o0", cause] = {s: 0.0 if s == "s0" else p / (1.0 - row["s0"]) for s, p in row.items()}
+    expected = normalised([naive.joint(members) for members in naive.sets])
+    belief = Belief(build_tables(kb), evidence, calibration=1.0)
+    got = {tuple(belief.tables.causes[i] for i in s.members): p for s, p in zip(belief.tables.sets, belief.sets)}
+    assert [got[m] for m in naive.sets] == pytest.approx(expected, rel=1e-9)
+    assert all(row[0] == 0.0 for row in belief.rows("o0")) == (held == "s1")
+
+
+def test_what_was_read_itself_outweighs_what_another_reading_excludes() -> None:
+    kb = random_knowledge(random.Random(3))
+    first = State("s0", T, kb.observations["o0"].states[0].background, excluded_by={"o1": ("s1",)})
+    kb.observations["o0"] = msgspec.structs.replace(
+        kb.observations["o0"], kind="course", states=(first, *kb.observations["o0"].states[1:])
+    )
+    tables = build_tables(kb)
+    belief = Belief(tables, [Evidence("o0", "s0", "log"), Evidence("o1", "s1", "log")])
+    assert belief.rows("o0") == tables.rows["o0"]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_chances_of_a_plan_equal_the_enumeration_of_what_each_step_cures(seed: int) -> None:
     """Every way in which the steps can cure or miss each member of each set, summed."""
