@@ -28,7 +28,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """One thing held about one observation.
 
     Either `state` with `trust` (how far the reading is right: 0.98 means 2 % of such readings are wrong), or
-    `likelihoods` (state -> P(this reading | state)) for a detector that is unsure.
+    `likelihoods` (state -> P(this reading | state)) for a detector that is unsure. A `hint` is what names and silence
+    suggest: it counts until anybody says outright what it guesses at, and the question stays open.
     """
 
     observation: str
@@ -38,6 +39,7 @@ class Evidence(msgspec.Struct, frozen=True):
     note: Note | None = None  # what was seen, for the "for / against" lists
     trust: float = 0.985
     likelihoods: dict[str, float] = {}
+    hint: bool = False
 
 
 class CouldNotCheck(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ Detectors hold mathematics and named thresholds, never causes. A detector that i
 
 from __future__ import annotations
 
-from nandoctor.detectors import course, debug, messages, onset, quantities
+from nandoctor.detectors import course, debug, hints, messages, onset, quantities
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import CouldNotCheck, Evidence
 from nandoctor.kb.model import KnowledgeBase
@@ -29,4 +29,5 @@ def observe(
             elif item.observation in kb.observations:
                 evidence.append(item)
     evidence += messages.observe(kb, run)
+    evidence += hints.observe(kb, view)
     return evidence, unchecked

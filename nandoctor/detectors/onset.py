@@ -11,6 +11,7 @@ from nandoctor.diagnosis import Evidence, Note
 from nandoctor.readers.facts import Reading, Series
 
 Args = dict[str, str | float | int]
+MANY_STEPS = 7  # finite steps from which on their number says no more
 EARLY = 100  # the observation's "within the first 100 iterations"
 HUGE_RATIO = 30.0  # times the expected value (or times 10 where nothing is known) at which "huge" is as likely as not
 HUGE = 1e4  # real Caffe runs: 1e4 and more means sums, raw targets, raw inputs or a wrong filler
@@ -305,6 +306,20 @@ def crash(view: View) -> Iterator[Evidence]:
     yield view.seen("crash", state, f"crash-{state}", where=where, trust=0.98)
 
 
+def finite_steps(view: View) -> Iterator[Evidence]:
+    """How many finite steps came before the NaN, where the log shows every step from the first."""
+    if view.start is None or view.loss is None or not view.before or view.epochs_only:
+        return
+    shown = view.before if len(view.before) >= MANY_STEPS else [*view.before, view.start[1]]
+    steps = [r.step for r in shown[:MANY_STEPS]]
+    known = [step for step in steps if step is not None]
+    if len(known) < len(steps) or known[0] > 1 or any(b - a != 1 for a, b in zip(known, known[1:])):
+        return
+    count = len(view.before)
+    state = "one" if count == 1 else "few" if count < MANY_STEPS else "many"
+    yield view.seen("finite_steps", state, f"finite-{state}", at=view.before[-1], trust=0.95, count=count)
+
+
 DETECTORS = (
     nan_onset,
     onset_kind,
@@ -316,5 +331,6 @@ DETECTORS = (
     nonfinite_where,
     nan_sign,
     resumed_at_onset,
+    finite_steps,
     crash,
 )

@@ -41,7 +41,10 @@ def likelihood(evidence: Evidence, states: Sequence[str]) -> Distribution:
 
 
 def settled(evidence: Iterable[Evidence]) -> dict[str, Evidence]:
-    """One piece of evidence per observation: files win over answers, answers over descriptions, trust breaks ties."""
+    """One piece of evidence per observation: files win over answers, answers over descriptions, all over hints.
+
+    Trust breaks ties.
+    """
     best: dict[str, Evidence] = {}
     for item in evidence:
         held = best.get(item.observation)
@@ -51,9 +54,9 @@ def settled(evidence: Iterable[Evidence]) -> dict[str, Evidence]:
 
 
 def _rank(item: Evidence) -> tuple[int, float, str]:
-    order = ORIGIN_ORDER.index(item.origin)
+    order = len(ORIGIN_ORDER) if item.hint else ORIGIN_ORDER.index(item.origin)
     sure = max(item.likelihoods.values()) / math.fsum(item.likelihoods.values()) if item.likelihoods else item.trust
-    return (min(order, 2) if item.origin in ("log", "net", "solver") else order, -sure, item.state)
+    return (2 if order in (1, 2, 3) else order, -sure, item.state)
 
 
 class Belief:

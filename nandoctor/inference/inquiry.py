@@ -74,8 +74,8 @@ def _information_gain(belief: Belief, name: str, classes: Sequence[int]) -> floa
 
 def ranked_questions(belief: Belief, kb: KnowledgeBase, asked: Collection[str] = ()) -> list[Question]:
     """Every question that may still be asked, by expected gain per minute, best first."""
-    known = {name: item.state for name, item in belief.evidence.items()}
-    settled_groups = {belief.tables.group.get(name) for name in belief.evidence} - {None}
+    known = {name: item.state for name, item in belief.evidence.items() if not item.hint}
+    settled_groups = {belief.tables.group.get(name) for name in known} - {None}
     classes = remedy_classes(belief, kb)
     found = []
     for observation in kb.observations.values():

@@ -149,9 +149,11 @@ def assemble(loaded: Iterable[Loaded]) -> KnowledgeBase:
     by_kind: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     messages: dict[str, model.Message] = {}
     quantities: tuple[model.Quantity, ...] = ()
+    tells: tuple[model.Tell, ...] = ()
     for item in loaded:
         if isinstance(item.entity, model.Quantities):
             quantities = item.entity.quantities + quantities
+            tells = item.entity.tells + tells
         elif isinstance(item.entity, model.Messages):
             messages |= {message.id: message for message in item.entity.messages}
         else:
@@ -164,6 +166,7 @@ def assemble(loaded: Iterable[Loaded]) -> KnowledgeBase:
         checks=by_kind["checks"],
         messages=messages,
         quantities=quantities,
+        tells=tells,
     )
 
 

@@ -374,10 +374,28 @@ class Quantity(_Struct, frozen=True):
     names: tuple[str, ...]
 
 
-class Quantities(_Struct, frozen=True):
-    """The file `knowledge/dialects/quantities.yaml`: the common table of printed names, first match wins."""
+class Tell(_Struct, frozen=True):
+    """What it betrays that a log prints a quantity of this name: a hint, which anything said outright overrules.
 
-    quantities: tuple[Quantity, ...]
+    `names` as of `Quantity`. `at_least`, `at_most`: only if a finite reading before the NaN reaches this.
+    """
+
+    names: tuple[str, ...]
+    observation: str
+    state: str
+    trust: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+class Quantities(_Struct, frozen=True):
+    """The file `knowledge/dialects/quantities.yaml`: the common table of printed names, first match wins.
+
+    `tells`: all that match count; of one observation the first.
+    """
+
+    quantities: tuple[Quantity, ...] = ()
+    tells: tuple[Tell, ...] = ()
 
 
 class KnowledgeBase(msgspec.Struct, frozen=True):
@@ -390,6 +408,7 @@ class KnowledgeBase(msgspec.Struct, frozen=True):
     checks: dict[str, Check]
     messages: dict[str, Message]
     quantities: tuple[Quantity, ...] = ()
+    tells: tuple[Tell, ...] = ()
 
     def text(self, message_id: str, lang: str, **args: object) -> str:
         """The program's text `message_id` in `lang`, placeholders filled in; the id itself if there is none."""

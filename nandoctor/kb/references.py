@@ -42,6 +42,8 @@ class _Links:
         for item in self.shelf.files["dialects"].values():
             for number, event in enumerate(getattr(item.entity, "events", ())):
                 yield from self._said(item, ("events", number), event.observation, event.state)
+            for number, tell in enumerate(getattr(item.entity, "tells", ())):
+                yield from self._said(item, ("tells", number), tell.observation, tell.state)
         for item in self.shelf.files["checks"].values():
             yield from self._check(item)
 

@@ -101,10 +101,11 @@ def _check(item: Loaded) -> Iterator[Problem]:
 
 def _quantities(item: Loaded) -> Iterator[Problem]:
     if isinstance(item.entity, model.Quantities):
-        for number, quantity in enumerate(item.entity.quantities):
-            for place, name in enumerate(quantity.names):
-                if wrong := regex_fault(name):
-                    yield problem(item, ("quantities", number, "names", place), *wrong)
+        for field, rows in (("quantities", item.entity.quantities), ("tells", item.entity.tells)):
+            for number, row in enumerate(rows):
+                for place, name in enumerate(row.names):
+                    if wrong := regex_fault(name):
+                        yield problem(item, (field, number, "names", place), *wrong)
 
 
 def regex_fault(regex: str) -> tuple[str, str] | None:
