@@ -159,7 +159,7 @@ def _weigh(tally: Tally, material: Material, check: Check, look: Look) -> None:
         trust = worst.trust or check.trust
         for name, shows in ((check.observation, state), *pairs(check, "also")):
             if name:
-                tally.fire(check, name, Evidence(name, shows, origin, at, note, trust))
+                tally.fire(check, name, Evidence(name, shows, origin, at, note, trust, hint=check.hint))
         return
     if look.open is not None:
         because, how = look.open

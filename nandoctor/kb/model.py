@@ -332,6 +332,7 @@ class Check(_Struct, frozen=True):
     observation: str = ""
     state: str = ""
     trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.995
+    hint: bool = False  # it only suggests the state; what anybody says outright overrules it
     clear: str = ""  # state of the observation when the check ran and did not fire ("" = says nothing)
     causes: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
