@@ -49,6 +49,8 @@ def nan_onset(view: View) -> Iterator[Evidence]:
             odds = {"first_iteration": 0.3, "within_100": 0.4, "later": 0.3, "never": 0.001}
         elif relative is not None and relative > 2:
             odds = {"first_iteration": 0.45, "within_100": 0.52, "later": 0.03, "never": 0.001}
+        elif reading.step is not None and reading.step <= 1:
+            odds = {"first_iteration": 0.97, "within_100": 0.025, "later": 0.005, "never": 0.001}
         else:
             odds = {"first_iteration": 0.9, "within_100": 0.08, "later": 0.02, "never": 0.001}
     elif view.epochs_only:

@@ -21,7 +21,7 @@ from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, give
 # Words of frequency are cautious (they were mixed with background rates), so the raw posterior is less sure than it is
 # right. The calibration exponent g in P(S | e)^g keeps the order of the sets; it is chosen so that stated probabilities
 # match the share that is right on the labelled cases, runs and reports together (docs/accuracy.md).
-CALIBRATION = 2.1
+CALIBRATION = 2.3
 MIN_INFORMATION = 0.25  # bits; "my loss is nan" alone brings 0.13
 BANDS: tuple[tuple[float, Band], ...] = ((0.8, "very likely"), (0.5, "likely"), (0.2, "possible"))
 ORIGIN_ORDER = ("tried", "log", "net", "solver", "answer", "description")  # who wins when two disagree
