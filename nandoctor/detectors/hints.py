@@ -12,7 +12,7 @@ import msgspec
 from nandoctor.detectors.view import View, number
 from nandoctor.diagnosis import Evidence
 from nandoctor.kb.model import KnowledgeBase, Tell
-from nandoctor.readers.facts import Series
+from nandoctor.readers.facts import Reading, Series
 from nandoctor.readers.series import LOSS_ROLES
 
 DISTINCT = 40  # printed losses that are compared with a number format's grid
@@ -42,7 +42,7 @@ def names(tells: Sequence[Tell], view: View) -> Iterator[Evidence]:
         for series in view.run.series:
             if not pattern.fullmatch(series.quantity):
                 continue
-            last = next(iter(series.before_nonfinite()[-1:]), None)
+            last = _last_before(view, series)
             bounds = tell.at_least is not None or tell.at_most is not None
             if bounds and (last is None or not _within(last.value, tell)):
                 continue
@@ -52,6 +52,14 @@ def names(tells: Sequence[Tell], view: View) -> Iterator[Evidence]:
             yield view.seen(tell.observation, tell.state, note, at=at, series=series, trust=tell.trust,
                             name=series.quantity, value=value)  # fmt: skip
             break
+
+
+def _last_before(view: View, series: Series) -> Reading | None:
+    """The last finite reading before the NaN of the loss, or of the series itself if that comes first."""
+    readings = series.before_nonfinite()
+    if view.start is not None and view.start[0].file == series.file:
+        readings = [r for r in readings if r.line < view.start[1].line]
+    return readings[-1] if readings else None
 
 
 def _within(value: float, tell: Tell) -> bool:
