@@ -55,10 +55,10 @@ def names(tells: Sequence[Tell], view: View) -> Iterator[Evidence]:
 
 
 def _last_before(view: View, series: Series) -> Reading | None:
-    """The last finite reading before the NaN of the loss, or of the series itself if that comes first."""
+    """The last finite reading before the NaN of the loss or on its line; before that of the series itself, if earlier."""
     readings = series.before_nonfinite()
     if view.start is not None and view.start[0].file == series.file:
-        readings = [r for r in readings if r.line < view.start[1].line]
+        readings = [r for r in readings if r.line <= view.start[1].line]
     return readings[-1] if readings else None
 
 
