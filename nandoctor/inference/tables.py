@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from nandoctor.kb.model import KnowledgeBase, Observation
 
 NONE_OF_THESE = "none-of-these"
@@ -29,7 +31,7 @@ class FaultSet(NamedTuple):
     log_prior: float
 
 
-class Tables(NamedTuple):
+class Tables(msgspec.Struct, frozen=True):
     """`causes`: ids, `none-of-these` last; `rows[observation][cause index]`: distribution over its states."""
 
     causes: tuple[str, ...]

@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,7 +34,7 @@ KINDS: dict[str, type[Any]] = {
 CACHE_FORMAT = 2
 
 
-class Problem(NamedTuple):
+class Problem(msgspec.Struct, frozen=True, order=True):
     """One fault in a knowledge file: `file:line:column: code text`."""
 
     location: Location
@@ -45,7 +45,7 @@ class Problem(NamedTuple):
         return f"{self.location}: {self.code} {self.text}"
 
 
-class Loaded(NamedTuple):
+class Loaded(msgspec.Struct, frozen=True):
     """A file's entity and its node tree, for checks that point at a place."""
 
     path: Path

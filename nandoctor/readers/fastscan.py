@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import isfinite
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, number
@@ -35,7 +36,7 @@ MAX_SEEN = 200_000
 _NONFINITE = re.compile(rf"(?<![\w.])(?=[-+]?[nNiI]){NUMBER}")
 
 
-class _Piece(NamedTuple):
+class _Piece(msgspec.Struct, frozen=True):
     """A chunk not parsed yet. `values`: the main loss in it; `bad`: how many of them are not finite."""
 
     chunk: bytes
