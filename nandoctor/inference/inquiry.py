@@ -22,7 +22,7 @@ WORTH_BITS = 0.015  # a question that tells less than this is not asked
 
 def entropy(probabilities: Sequence[float]) -> float:
     """Shannon entropy in bits."""
-    return -math.fsum(p * math.log2(p) for p in probabilities if p > 0.0)
+    return -math.fsum([p * math.log2(p) for p in probabilities if p > 0.0])
 
 
 def remedy_classes(belief: Belief, kb: KnowledgeBase) -> tuple[int, ...]:
