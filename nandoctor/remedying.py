@@ -90,8 +90,8 @@ def patch_of(ingested: Ingested, edits: Sequence[Edit]) -> tuple[tuple[FileEdit,
             continue
         patches.append(unified_diff(source.file, old, new))
         shown += [
-            FileEdit(Location(source.file, line), tuple(removed), tuple(added))
-            for line, removed, added in changed_lines(old, new)
+            FileEdit(Location(source.file, change.line), tuple(change.removed), tuple(change.added))
+            for change in changed_lines(old, new)
         ]
     return tuple(shown), "".join(patches)
 

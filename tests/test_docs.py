@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from nandoctor import cli
+from nandoctor.cli import commands
+from nandoctor.cli.options import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -35,8 +36,8 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def test_every_command_has_help_and_is_in_a_document() -> None:
     documents = README + "".join(p.read_text("utf-8") for p in (ROOT / "docs").glob("*.md"))
-    assert set(cli.group.commands) == set(cli.COMMANDS)
-    for name, command in cli.group.commands.items():
+    assert set(commands.group.commands) == set(COMMANDS)
+    for name, command in commands.group.commands.items():
         assert command.help, name
         assert f"nandoctor {name}" in documents, name
         if isinstance(command, click.Group):
@@ -46,6 +47,6 @@ def test_every_command_has_help_and_is_in_a_document() -> None:
 
 
 def test_every_option_has_help() -> None:
-    for parameter in cli.report.params:
+    for parameter in commands.report.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name

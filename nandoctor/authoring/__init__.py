@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from nandoctor.kb.load import Problem
     from nandoctor.kb.model import KnowledgeBase
@@ -40,7 +42,10 @@ def check_all(overlays: Sequence[str | Path] = (), *, ignore: Collection[str] = 
         path = Path(place.file)
         return Location(str(path.relative_to(here)), place.line, place.column) if path.is_relative_to(here) else place
 
-    return [problem._replace(location=nearer(problem.location)) for problem in check(layered(overlays), ignore=ignore)]
+    return [
+        msgspec.structs.replace(problem, location=nearer(problem.location))
+        for problem in check(layered(overlays), ignore=ignore)
+    ]
 
 
 def layered(overlays: Sequence[str | Path] = ()) -> list[Path]:

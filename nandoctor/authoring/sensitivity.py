@@ -65,7 +65,7 @@ def _of_case(
                     continue
                 rows = list(tables.rows[link.observation])
                 rows[index] = row
-                changed = tables._replace(rows=tables.rows | {link.observation: tuple(rows)})
+                changed = msgspec.structs.replace(tables, rows=tables.rows | {link.observation: tuple(rows)})
                 after = _place(Belief(changed, evidence), cause.id)
                 if meets(case.expect, *after) != held:
                     yield Flip(

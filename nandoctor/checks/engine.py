@@ -7,7 +7,6 @@ Parameters that the engine itself reads from `params`: `finding: false` (evidenc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import msgspec
 
@@ -38,7 +37,7 @@ class CheckResult(msgspec.Struct, frozen=True):
     edits: dict[str, tuple[Edit, ...]] = {}
 
 
-class _Claim(NamedTuple):
+class _Claim(msgspec.Struct, frozen=True):
     """A piece of evidence with the rank of the check it comes from."""
 
     rank: tuple[int, float]

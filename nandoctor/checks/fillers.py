@@ -6,7 +6,8 @@ filler.hpp, FillerParameter: type `constant` with value 0 where nothing is writt
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.checks.look import Arg, Look, Match, could_not, shown
 from nandoctor.checks.material import BATCH_NORMS, FILLER_BLOCKS, RECURRENT, Material
@@ -29,7 +30,7 @@ RECTIFIED_MEAN = 1 / math.sqrt(math.pi)  # mean over root mean square of max(0, 
 _TAMING = frozenset({"Sigmoid", "TanH", "Softmax", "MVN"}) | BATCH_NORMS
 
 
-class Filler(NamedTuple):
+class Filler(msgspec.Struct, frozen=True):
     """A filler with its defaults filled in: root mean square and mean of what it draws."""
 
     kind: str

@@ -21,13 +21,16 @@ def _missing_files(kb: KnowledgeBase, material: Material) -> Iterator[CouldNotCh
     if run is not None and run.framework != "caffe":
         return
     lacking = {"net": material.net is None, "solver": material.solver is None}
+    if not any(lacking.values()):
+        return
+    files: dict[str, set[str]] = {}
+    for check in kb.checks.values():
+        for told in (check.observation, *_also(check.params)):
+            files.setdefault(told, set()).add(check.on)
     for observation in kb.observations.values():
         if observation.kind != "setup":
             continue
-        files = {
-            check.on for check in kb.checks.values() if observation.id in (check.observation, *_also(check.params))
-        }
-        single = files - {"both"}
+        single = files.get(observation.id, set()) - {"both"}
         name = next(iter(single), "")
         if len(single) == 1 and lacking.get(name, False):
             because, how = could_not(f"no-{name}", f"give-{name}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.diagnosis import Note
 from nandoctor.readers.caffe import Layer
@@ -14,7 +15,7 @@ Arg = str | int | float
 NAME_WIDTH = 60
 
 
-class Match(NamedTuple):
+class Match(msgspec.Struct, frozen=True):
     """One place that fires.
 
     layer: the layer, None for a solver or a whole net. at: the fields that say so. args: for the message.
@@ -28,7 +29,7 @@ class Match(NamedTuple):
     trust: float = 0.0
 
 
-class Look(NamedTuple):
+class Look(msgspec.Struct, frozen=True):
     """What a check saw. at: the fields looked at, for the evidence that all is well.
 
     open: why it could not tell, and how the owner could find out; the check then neither fires nor clears.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from functools import cached_property
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.readers import series as curves
 from nandoctor.readers.caffe import Layer, Net, Solver
@@ -37,7 +38,7 @@ FEWEST_LAYERS = 3  # data, weights, loss
 READ_ONLY = frozenset({"Accuracy", "Silence", "ArgMax", "HDF5Output", "SegAccuracy", "DetectionEvaluate"})
 
 
-class Range(NamedTuple):
+class Range(msgspec.Struct, frozen=True):
     """Smallest and largest value of a blob; sure: made by the layers alone, not by the data."""
 
     low: float
@@ -45,7 +46,7 @@ class Range(NamedTuple):
     sure: bool
 
 
-class LossTop(NamedTuple):
+class LossTop(msgspec.Struct, frozen=True):
     """A top that counts in the objective, and its weight."""
 
     layer: Layer

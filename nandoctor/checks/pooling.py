@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from nandoctor.checks.look import Arg, Look, Match, could_not
 from nandoctor.checks.material import Material
@@ -13,7 +13,7 @@ from nandoctor.readers.shapes import EmptyWindow, empty_window
 from nandoctor.readers.windows import pooled_shape, pooling_windows, rounds_down
 
 
-class Gap(NamedTuple):
+class Gap(msgspec.Struct, frozen=True):
     """A pooling whose stride exceeds its kernel along an axis.
 
     outcome: what it does to this input. `nan`: AVE divides 0 by 0; `zero`: AVE fills silently with zeros; `lowest`:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import CouldNotCheck, Evidence, Note
@@ -20,7 +21,7 @@ VANISHES = 1e-4
 DATA_LAYERS = ("data", "label", "input")
 
 
-class FirstBad(NamedTuple):
+class FirstBad(msgspec.Struct, frozen=True):
     """The first non-finite line of debug_info, and the last finite value of the same blob before it."""
 
     reading: LayerReading

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from nandoctor.diagnosis import Band, Evidence
-from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, given_that_not, joined
+from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, distinct, given_that_not, joined
 
 # Words of frequency are cautious (they were mixed with background rates), so the raw posterior is less sure than it is
 # right. The calibration exponent g in P(S | e)^g keeps the order of the sets; it is chosen so that stated probabilities
@@ -75,6 +75,7 @@ class Belief:
         self.gains: dict[
             str, float
         ] = {}  # of questions, kept by `inquiry`: next question, what-if and plan all want them
+        self._predicted: dict[str, list[Distribution]] = {}
         known = settled(item for item in evidence if item.observation in tables.rows)
         self.evidence: dict[str, Evidence] = dict(sorted(known.items()))
         self._per_cause = {name: self._log_row(item, self.rows(name)) for name, item in self.evidence.items()}
@@ -143,17 +144,12 @@ class Belief:
     def _set_row(self, name: str) -> tuple[float, ...]:
         rows, normal = self.rows(name), self.tables.normal[name]
         weights = likelihood(self.evidence[name], self.tables.states[name])
-        single = self._per_cause[name]
-        # Most causes say nothing about an observation and share one row, so pairs are told apart by identity.
-        marks = [id(row) for row in rows]
+        marks = distinct(rows)
         cache: dict[tuple[int, int], float] = {}
-        out = []
-        for members, _ in self.tables.sets:
-            if len(members) == 1:
-                out.append(single[members[0]])
-                continue
-            a, b = members
-            pair = (marks[a], marks[b])
+        out = list(self._per_cause[name])
+        for a, b in self.tables.pairs:
+            one, other = marks[a], marks[b]
+            pair = (one, other) if one < other else (other, one)
             known = cache.get(pair)
             if known is None:
                 both = joined(rows[a], rows[b], rows[-1], normal)
@@ -180,15 +176,15 @@ class Belief:
         return tuple(math.exp(value - top) for value in logs)
 
     def _posterior(self, course: Sequence[float], weights: Sequence[float]) -> tuple[float, ...]:
-        out = [
-            weight * (course[members[0]] if len(members) == 1 else 0.5 * (course[members[0]] + course[members[1]]))
-            for (members, _), weight in zip(self.tables.sets, weights)
+        out = [value * weight for value, weight in zip(course, weights)]
+        out += [
+            weight * (0.5 * (course[a] + course[b])) for (a, b), weight in zip(self.tables.pairs, weights[len(out) :])
         ]
         top = max(out)
         power = self.calibration
         out = [(value / top) ** power for value in out]
         total = math.fsum(out)
-        return tuple(value / total for value in out)
+        return tuple([value / total for value in out])
 
     @cached_property
     def sets(self) -> tuple[float, ...]:
@@ -197,10 +193,10 @@ class Belief:
 
     def marginals_of(self, posterior: Sequence[float]) -> dict[str, float]:
         """P(c in S | e) for each cause, given probabilities of the sets."""
-        sums = [0.0] * len(self.tables.causes)
-        for (members, _), probability in zip(self.tables.sets, posterior):
-            for index in members:
-                sums[index] += probability
+        sums = list(posterior[: len(self.tables.causes)])
+        for (a, b), probability in zip(self.tables.pairs, posterior[len(sums) :]):
+            sums[a] += probability
+            sums[b] += probability
         return dict(zip(self.tables.causes, sums))
 
     @cached_property
@@ -250,7 +246,8 @@ class Belief:
         """P(state | S, e) of an observation not known yet, for each set, or for those numbered in `only`."""
         rows, normal = self.rows(name), self.tables.normal[name]
         setup = self.tables.of_setup[name]
-        cache: dict[tuple[Distribution, Distribution], Distribution] = {}
+        marks = distinct(rows)
+        cache: dict[tuple[int, int], Distribution] = {}
         out = []
         sets, strikers = self.tables.sets, self.strikers
         for number in range(len(sets)) if only is None else only:
@@ -258,17 +255,27 @@ class Belief:
             if len(members) == 1:
                 out.append(rows[members[0]])
                 continue
-            first, second = rows[members[0]], rows[members[1]]
-            if first == second and not setup:
+            a, b = members
+            first, second = rows[a], rows[b]
+            if setup:
+                pair = (marks[a], marks[b])
+                both = cache.get(pair)
+                if both is None:
+                    both = cache[pair] = joined(first, second, rows[-1], normal)
+                out.append(both)
+            elif marks[a] == marks[b]:
                 out.append(first)
-            elif setup:
-                if (first, second) not in cache:
-                    cache[first, second] = joined(first, second, rows[-1], normal)
-                out.append(cache[first, second])
             else:
                 share = strikers[number][0]
-                out.append(tuple([share * a + (1.0 - share) * b for a, b in zip(first, second)]))
+                out.append(tuple([share * p + (1.0 - share) * q for p, q in zip(first, second)]))
         return out
+
+    def predicted(self, name: str) -> list[Distribution]:
+        """`predictive` for the `likely` sets; kept, because gain, what-if and every answer to it ask for the same."""
+        known = self._predicted.get(name)
+        if known is None:
+            known = self._predicted[name] = self.predictive(name, self.likely)
+        return known
 
     def answered(self, name: str, state: str, trust: float) -> tuple[float, ...]:
         """P(S | e, and an answer `state` to the open question `name`, right with `trust`), in the order of the sets.
@@ -278,8 +285,8 @@ class Belief:
         states = self.tables.states[name]
         weights = likelihood(Evidence(name, state, "answer", trust=trust), states)
         then = [0.0] * len(self.sets)
-        for number, row in zip(self.likely, self.predictive(name, self.likely)):
-            shown = math.fsum(p * w for p, w in zip(row, weights))
+        for number, row in zip(self.likely, self.predicted(name)):
+            shown = math.fsum([p * w for p, w in zip(row, weights)])
             then[number] = self.sets[number] * shown**self.calibration
         total = math.fsum(then)
         return tuple(value / total for value in then)

@@ -18,12 +18,13 @@ def _log_odds(probability: float) -> float:
 def weights(belief: Belief) -> dict[str, list[Weighed]]:
     """For every cause its evidence, strongest first: 10 log10 [ odds(c | e) / odds(c | e without it) ]."""
     out: dict[str, list[Weighed]] = {cause: [] for cause in belief.tables.causes}
+    now = {cause: _log_odds(probability) for cause, probability in belief.marginals.items()}
     names = [*belief.counted, *belief._tried]
     for name in names:
         before = belief.without(name)
         item = belief.evidence.get(name) or Evidence(name, "tried", "tried")
-        for cause, probability in belief.marginals.items():
-            decibans = 10.0 * (_log_odds(probability) - _log_odds(before[cause]))
+        for cause, held in now.items():
+            decibans = 10.0 * (held - _log_odds(before[cause]))
             if abs(decibans) >= SMALL:
                 out[cause].append(Weighed(name, item.state, round(decibans, 1), item.locations, item.note, item.origin))
     for items in out.values():

@@ -22,7 +22,7 @@ WORTH_BITS = 0.015  # a question that tells less than this is not asked
 
 def entropy(probabilities: Sequence[float]) -> float:
     """Shannon entropy in bits."""
-    return -math.fsum(p * math.log2(p) for p in probabilities if p > 0.0)
+    return -math.fsum([p * math.log2(p) for p in probabilities if p > 0.0])
 
 
 def remedy_classes(belief: Belief, kb: KnowledgeBase) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ def information_gain(belief: Belief, name: str, classes: Sequence[int]) -> float
 
 def _information_gain(belief: Belief, name: str, classes: Sequence[int]) -> float:
     posterior = belief.sets
-    rows = belief.predictive(name, belief.likely)
+    rows = belief.predicted(name)
     size = max(classes) + 1
     now = [0.0] * size
     joint = [[0.0] * size for _ in belief.tables.states[name]]
@@ -115,7 +115,7 @@ def what_if(
     first = belief.ranking[0][0]
     found = []
     for question in ranked_questions(belief, kb, asked)[:5]:
-        rows = belief.predictive(question.observation, belief.likely)
+        rows = belief.predicted(question.observation)
         for number, state in enumerate(belief.tables.states[question.observation]):
             chance = math.fsum(belief.sets[n] * row[number] for n, row in zip(belief.likely, rows))
             if chance < 0.05:

@@ -59,55 +59,84 @@ def outcome_likelihood(kb: KnowledgeBase, causes: Sequence[str], remedy: str, he
     return tuple(p if helped else 1.0 - p for p in chance)
 
 
-def fix_plan(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool] | None = None) -> list[PlannedStep]:
-    """Fixes, best chance per minute first, each step conditional on the failure of those before it."""
+class _Effect(msgspec.Struct, frozen=True):
+    """What a remedy does to a fault set it touches."""
+
+    probability: float
+    broken: dict[str, float]  # cause -> chance that it is still there; one per set, shared by all remedies
+    chances: tuple[tuple[str, float], ...]  # every member, with the chance that the remedy cures it
+    cures: tuple[tuple[str, float], ...]  # those of them that it can cure
+    masks: bool
+
+
+def _effects(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool]) -> list[tuple[Remedy, list[_Effect]]]:
+    """Each fix with its effects on the sets that are at all likely and hold nothing but faults."""
     tables = belief.tables
     table = efficacies(kb)
     hides = masking(kb)
-    open_sets = [
-        ([tables.causes[i] for i in members], probability, dict.fromkeys(members, 1.0))
-        for (members, _), probability in zip(tables.sets, belief.sets)
-        if probability > 1e-4 and all(tables.causes[i] in tables.faults for i in members)
-    ]
-    index = {cause: i for i, cause in enumerate(tables.causes)}
+    open_sets = []
+    for (indices, _), probability in zip(tables.sets, belief.sets):
+        if probability > 1e-4:
+            members = [tables.causes[i] for i in indices]
+            if tables.faults.issuperset(members):
+                open_sets.append((members, probability, dict.fromkeys(members, 1.0)))
+    out = []
+    for remedy in kb.remedies.values():
+        if remedy.kind != "fix" or remedy.id not in table or remedy.id in skip:
+            continue
+        cures = table[remedy.id]
+        effects = []
+        for members, probability, broken in open_sets:
+            parts = tuple([(c, cures[c]) for c in members if c in cures])
+            if parts:
+                chances = tuple([(c, cures.get(c, 0.0)) for c in members])
+                masked = all((remedy.id, c) in hides for c, _ in parts)
+                effects.append(_Effect(probability, broken, chances, parts, masked))
+        out.append((remedy, effects))
+    return out
+
+
+def fix_plan(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool] | None = None) -> list[PlannedStep]:
+    """Fixes, best chance per minute first, each step conditional on the failure of those before it."""
+    hides = masking(kb)
     left = 1.0
-    candidates = [r for r in kb.remedies.values() if r.kind == "fix" and r.id in table and r.id not in (skip or {})]
+    candidates = _effects(belief, kb, skip or {})
     steps: list[PlannedStep] = []
     while len(steps) < MAX_STEPS and candidates and left > 0.01:
-        best: tuple[float, str, Remedy, float, list[tuple[str, float]]] | None = None
-        for remedy in candidates:
-            cures = table[remedy.id]
+        best: tuple[float, int, float, dict[str, float]] | None = None
+        for number, (remedy, effects) in enumerate(candidates):
             gained, value = 0.0, 0.0
             by_cause: dict[str, float] = {}
-            for members, probability, broken in open_sets:
-                parts = [(c, cures[c]) for c in members if c in cures]
-                if not parts:
-                    continue
-                cured_before = math.prod(1.0 - broken[index[c]] for c in members)
-                cured_after = math.prod(1.0 - broken[index[c]] * (1.0 - cures.get(c, 0.0)) for c in members)
+            for effect in effects:
+                probability, broken = effect.probability, effect.broken
+                cured_before = cured_after = 1.0
+                for cause, chance in effect.chances:
+                    cured_before *= 1.0 - broken[cause]
+                    cured_after *= 1.0 - broken[cause] * (1.0 - chance)
                 delta = probability * (cured_after - cured_before)
                 gained += delta
-                partial = sum(probability * broken[index[c]] * e for c, e in parts) - delta
-                worth = delta + (PARTIAL * max(partial, 0.0) if len(members) > 1 else 0.0)
-                masked = all((remedy.id, c) in hides for c, _ in parts)
-                value += worth * (MASK_FACTOR if masked else 1.0)
-                for c, e in parts:
-                    by_cause[c] = by_cause.get(c, 0.0) + probability * broken[index[c]] * e
+                partial = 0.0
+                for cause, chance in effect.cures:
+                    share = probability * broken[cause] * chance
+                    partial += share
+                    by_cause[cause] = by_cause.get(cause, 0.0) + share
+                worth = delta + (PARTIAL * max(partial - delta, 0.0) if len(effect.chances) > 1 else 0.0)
+                value += worth * (MASK_FACTOR if effect.masks else 1.0)
             score = value / remedy.minutes
             if best is None or score > best[0] + 1e-15:
-                best = (score, remedy.id, remedy, gained, sorted(by_cause.items(), key=lambda kv: -kv[1]))
-        if best is None or best[3] / left < MIN_SUCCESS:
+                best = (score, number, gained, by_cause)
+        if best is None or best[2] / left < MIN_SUCCESS:
             break
-        _, _, remedy, gained, by_cause_list = best
-        candidates.remove(remedy)
-        cures = table[remedy.id]
-        total = math.fsum(v for _, v in by_cause_list)
-        named = tuple(c for c, v in by_cause_list if v >= 0.1 * total)[:4]
+        _, number, gained, by_cause = best
+        remedy, effects = candidates.pop(number)
+        total = math.fsum(by_cause.values())
+        likeliest = sorted(by_cause.items(), key=lambda item: -item[1])
+        named = tuple(c for c, v in likeliest if v >= 0.1 * total)[:4]
         masks = all((remedy.id, c) in hides for c in named)
         steps.append(PlannedStep(remedy.id, named, min(gained / left, 1.0), remedy.minutes, masks))
-        for members, _, broken in open_sets:
-            for c in members:
-                broken[index[c]] *= 1.0 - cures.get(c, 0.0)
+        for effect in effects:
+            for cause, chance in effect.cures:
+                effect.broken[cause] *= 1.0 - chance
         left = max(left - gained, 1e-9)
     return steps
 

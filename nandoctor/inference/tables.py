@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from nandoctor.kb.model import KnowledgeBase, Observation
 
 NONE_OF_THESE = "none-of-these"
@@ -29,12 +31,16 @@ class FaultSet(NamedTuple):
     log_prior: float
 
 
-class Tables(NamedTuple):
-    """`causes`: ids, `none-of-these` last; `rows[observation][cause index]`: distribution over its states."""
+class Tables(msgspec.Struct, frozen=True):
+    """`causes`: ids, `none-of-these` last; `rows[observation][cause index]`: distribution over its states.
+
+    `sets`: the single causes in the order of `causes`, then the `pairs`.
+    """
 
     causes: tuple[str, ...]
     faults: frozenset[str]
     sets: tuple[FaultSet, ...]
+    pairs: tuple[tuple[int, int], ...]
     rows: dict[str, tuple[Distribution, ...]]
     states: dict[str, tuple[str, ...]]
     normal: dict[str, int]
@@ -85,10 +91,12 @@ def build_tables(kb: KnowledgeBase) -> Tables:
         )
     faults = frozenset(cause.id for cause in kb.causes.values() if cause.fault)
     priors = (*(cause.prior_probability for cause in kb.causes.values()), NONE_PRIOR)
+    pairs = fault_pairs(causes, faults)
     return Tables(
         causes=causes,
         faults=faults,
-        sets=fault_sets(causes, faults, priors),
+        sets=fault_sets(priors, pairs),
+        pairs=pairs,
         rows=rows,
         states={o.id: tuple(s.id for s in o.states) for o in kb.observations.values()},
         normal={o.id: [s.id for s in o.states].index(o.normal) for o in kb.observations.values()},
@@ -112,21 +120,28 @@ def given_that_not(row: Distribution, impossible: Sequence[int]) -> Distribution
     return tuple(0.0 if state in impossible else p / rest for state, p in enumerate(row))
 
 
-def fault_sets(causes: Sequence[str], faults: frozenset[str], priors: Sequence[float]) -> tuple[FaultSet, ...]:
+def fault_pairs(causes: Sequence[str], faults: frozenset[str]) -> tuple[tuple[int, int], ...]:
+    """Every pair of faults."""
+    indices = [i for i, cause in enumerate(causes) if cause in faults]
+    return tuple([(a, b) for n, a in enumerate(indices) for b in indices[n + 1 :]])
+
+
+def fault_sets(priors: Sequence[float], pairs: Sequence[tuple[int, int]]) -> tuple[FaultSet, ...]:
     """Every single hypothesis, and every pair of faults with `PAIR_FACTOR` times the product of their priors."""
-    singles = [FaultSet((i,), math.log(priors[i])) for i in range(len(causes))]
-    fault_indices = [i for i, cause in enumerate(causes) if cause in faults]
-    pairs = [
-        FaultSet((a, b), math.log(PAIR_FACTOR * priors[a] * priors[b]))
-        for n, a in enumerate(fault_indices)
-        for b in fault_indices[n + 1 :]
-    ]
-    return (*singles, *pairs)
+    singles = [FaultSet((i,), math.log(prior)) for i, prior in enumerate(priors)]
+    return (*singles, *[FaultSet((a, b), math.log(PAIR_FACTOR * priors[a] * priors[b])) for a, b in pairs])
+
+
+def distinct(rows: Sequence[Distribution]) -> list[int]:
+    """For each row the number of its distribution: most causes say nothing about an observation and share one."""
+    numbers: dict[Distribution, int] = {}
+    return [numbers.setdefault(row, len(numbers)) for row in rows]
 
 
 def joined(first: Distribution, second: Distribution, background: Distribution, normal: int) -> Distribution:
     """P(state | both faults) of a set-up observation: noisy-OR per abnormal state, the rest is the normal state.
 
+    The same in either order of the faults.
     With the background b as the leak that both rows contain, an abnormal state is shown with 1 - (1-p)(1-q)/(1-b), and
     never less than the larger of p and q. Where different abnormal states together exceed what is left, they are scaled
     so that the normal state keeps the product of both normal shares.

@@ -52,7 +52,7 @@ def read_shelf(folders: Sequence[Path]) -> tuple[Shelf, list[Problem]]:
             continue
         problems += _strange_folders(folder)
         seen: dict[tuple[str, str], Path] = {}
-        for path, _ in knowledge_files(folder):
+        for path in map(Path, knowledge_files(folder)):
             kind, name = path.parent.name, path.stem
             if (kind, name) in seen:
                 first = seen[kind, name].name

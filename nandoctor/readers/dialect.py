@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
 
 from nandoctor.errors import KnowledgeError
 from nandoctor.readers.facts import Role
@@ -97,7 +99,7 @@ def number(text: str) -> float:
 PLACES = ("step", "epoch", "iter", "progress")  # roles of the common table that say where a line stands
 
 
-class PairMatch(NamedTuple):
+class PairMatch(msgspec.Struct, frozen=True):
     """How a pairs regex hands out its groups: indexes of name, value and (-1 if none) running mean."""
 
     findall: Callable[[str], list[tuple[str, ...]]]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from nandoctor.errors import TextFormatError, UsageError
 from nandoctor.readers.backups import undo, write_with_backup
@@ -59,7 +61,7 @@ _NEWLINE = re.compile(r"\r\n|\n|\r")
 _DEFAULT_INDENT = "  "
 
 
-class FieldEdit(NamedTuple):
+class FieldEdit(msgspec.Struct, frozen=True):
     """An edit without a knowledge base."""
 
     action: str
@@ -69,7 +71,7 @@ class FieldEdit(NamedTuple):
     layer: str = ""
 
 
-class _Splice(NamedTuple):
+class _Splice(msgspec.Struct, frozen=True):
     start: int
     end: int
     text: str
@@ -113,11 +115,11 @@ def apply_edits(document: Document, edits: Sequence[EditLike], found: Sequence[L
 def _spliced(text: str, splices: list[_Splice]) -> str:
     parts: list[str] = []
     at = 0
-    for start, end, new in sorted(splices, key=lambda s: (s.start, s.end)):
-        if start < at:
+    for splice in sorted(splices, key=lambda s: (s.start, s.end)):
+        if splice.start < at:
             continue  # a field inside one that is already replaced
-        parts += (text[at:start], new)
-        at = end
+        parts += (text[at : splice.start], splice.text)
+        at = splice.end
     parts.append(text[at:])
     return "".join(parts)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -27,7 +27,7 @@ Role = Literal[
 ]
 
 
-class Reading(NamedTuple):
+class Reading(msgspec.Struct, frozen=True):
     """One printed number: `step` as the log prints it (iteration or epoch; None if unknown), 1-based `line`."""
 
     step: float | None
@@ -80,7 +80,7 @@ class Event(msgspec.Struct, frozen=True):
     count: int = 1  # repeats of the same kind in the run; the location is the first one's
 
 
-class LayerReading(NamedTuple):
+class LayerReading(msgspec.Struct, frozen=True):
     """One `debug_info` line of Caffe (or a probe's line): the mean absolute value of a blob."""
 
     step: float | None

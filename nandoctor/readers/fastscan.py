@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from math import isfinite
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, number
@@ -32,10 +33,10 @@ ALL_VALUES = 32 << 20  # bytes; from there on the losses of every third chunk ar
 MIN_NEEDLE = 5  # letters of an event's literal that are worth a search
 LOOK_FOR_PAIRS = 4  # chunks: in one of so many line ends \r\n are looked for, beside all that are parsed
 MAX_SEEN = 200_000
-_NONFINITE = re.compile(rf"(?<![\w.])(?=[-+]?[nNiI]){NUMBER}")
+_NONFINITE = rf"(?<![\w.])(?=[-+]?[nNiI]){NUMBER}"  # compiled when a log is full of names
 
 
-class _Piece(NamedTuple):
+class _Piece(msgspec.Struct, frozen=True):
     """A chunk not parsed yet. `values`: the main loss in it; `bad`: how many of them are not finite."""
 
     chunk: bytes
@@ -137,8 +138,9 @@ class Scanner:
         if b"nan" not in joined and b"inf" not in joined:
             return False
         lines = chunk.splitlines()
+        search = re.compile(_NONFINITE).search
         return any(
-            _NONFINITE.search(lines[i].decode("utf-8", "replace"))
+            search(lines[i].decode("utf-8", "replace"))
             for i, key in enumerate(keys)
             if key in new and (b"nan" in key or b"inf" in key)
         )

@@ -6,12 +6,11 @@ The letters of a line are its key. A number that turns into `nan` changes the le
 from __future__ import annotations
 
 import re
-import string
 
 from nandoctor.readers.dialect import Block, Event, Line
 
 # A key is the line's letters in lower case. Bytes of drawn bars (U+2500 to U+259F) go, other scripts stay.
-LOWER = bytes.maketrans(string.ascii_uppercase.encode() + b"\r", string.ascii_lowercase.encode() + b"\n")
+LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ\r", b"abcdefghijklmnopqrstuvwxyz\n")
 DROPPED = (
     bytes(c for c in range(256) if not (chr(c).isalpha() and c < 128) and not c >= 0xA0 and c not in b"\n\r(") + b"\xe2"
 )

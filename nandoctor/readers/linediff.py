@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.source import printable
 
@@ -14,7 +15,7 @@ _LOOKAHEAD = 60
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """A block of lines that differs: 1-based line in the old text, the old lines, the new lines, without line ends.
 
     Where nothing is removed, `line` is the line before which the new ones stand.
@@ -66,7 +67,7 @@ def unified_diff(file: str, old: str, new: str) -> str:
     return "".join(out)
 
 
-class _Block(NamedTuple):
+class _Block(msgspec.Struct, frozen=True):
     old: int
     old_end: int
     new: int
@@ -130,7 +131,8 @@ def _blocks(old: list[str], new: list[str]) -> list[_Block]:
         if last is None or last.old_end != i or last.new_end != j:
             last = _Block(i, i, j, j)
             blocks.append(last)
-        blocks[-1] = last._replace(old_end=i + 1) if is_removal else last._replace(new_end=j + 1)
+        end = {"old_end": i + 1} if is_removal else {"new_end": j + 1}
+        blocks[-1] = msgspec.structs.replace(last, **end)
     return [_settled(block, old, new) for block in blocks]
 
 

@@ -6,10 +6,9 @@ import math
 import re
 
 NONFINITE = {"inf": float("inf"), "infinity": float("inf"), "nan": float("nan")}
-_ESCAPE = re.compile(
-    rb"\\(?:([abfnrtv\\'\"?])|[xX]([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
-)
-_SHORT_ESCAPE = re.compile(r"\\(?:([xX]([0-9a-fA-F]{1,2})$|([0-7]{1,2})$)|.)", re.DOTALL)
+# Compiled when a string holds a backslash.
+_ESCAPE = rb"\\(?:([abfnrtv\\'\"?])|[xX]([0-9a-fA-F]{1,2})|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))"
+_SHORT_ESCAPE = r"(?s)\\(?:([xX]([0-9a-fA-F]{1,2})$|([0-7]{1,2})$)|.)"
 _SIMPLE = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))
 
 
@@ -50,7 +49,7 @@ def number_value(lump: str) -> int | float | None:
 
 def joined(bodies: list[str]) -> str:
     """Adjacent strings as one; a short escape at an end must not swallow digits of the next."""
-    return "".join(_SHORT_ESCAPE.sub(_padded_escape, body) if "\\" in body else body for body in bodies)
+    return "".join(re.sub(_SHORT_ESCAPE, _padded_escape, body) if "\\" in body else body for body in bodies)
 
 
 def _padded_escape(match: re.Match[str]) -> str:
@@ -67,7 +66,7 @@ def unescaped(body: str) -> str:
         raw = body.encode("utf-8", "surrogateescape")  # bytes that were no UTF-8 in the file
     except UnicodeEncodeError:
         raw = body.encode("utf-8", "surrogatepass")
-    return _ESCAPE.sub(_escape, raw).decode("utf-8", "surrogateescape")
+    return re.sub(_ESCAPE, _escape, raw).decode("utf-8", "surrogateescape")
 
 
 def _escape(match: re.Match[bytes]) -> bytes:

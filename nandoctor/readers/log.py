@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -76,7 +75,7 @@ def read_text(text: str | bytes, name: str, kb: KnowledgeBase) -> Run:
     return read_parts([name], Lexicon(kb), data=data)
 
 
-class _Chunk(NamedTuple):
+class _Chunk(msgspec.Struct, frozen=True):
     """Keys and lines of a piece of the file; `base` is the number of the line before."""
 
     keys: list[bytes]

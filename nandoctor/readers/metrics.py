@@ -18,7 +18,7 @@ MetricsKind = Literal["table", "json", "json lines", ""]
 MAX_COLUMNS = 2_000
 MAX_JSON = 48 << 20  # bytes of one JSON file that are read; beyond, its beginning
 _DELIMITERS = (",", ";", "\t")
-_TOKEN = re.compile(
+_TOKEN = (  # compiled when there is a JSON file
     rf'"(?P<key>(?:[^"\\]|\\.){{0,200}})"\s*:\s*(?:(?P<open>[{{\[])|"?(?P<number>{NUMBER})"?(?=[\s,}}\]]))?'
     rf"|(?P<brace>[{{}}\[\]])|(?P<element>{NUMBER})(?=[\s,\]])"
     r'|"(?:[^"\\]|\\.){0,20000}"'
@@ -202,7 +202,7 @@ def read_json(chunks: Iterator[bytes], name: str, lexicon: Lexicon) -> Run:
     records: list[list[tuple[str, str, int]]] = [[]]
     lists: list[str] = [""]  # key of each open bracket
     index = 0
-    for match in _TOKEN.finditer(text):
+    for match in re.finditer(_TOKEN, text):
         line += text.count("\n", at, match.start())
         at = match.start()
         key, value, brace = match["key"], match["number"], match["brace"] or match["open"]

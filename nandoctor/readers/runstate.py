@@ -20,18 +20,6 @@ MAX_HEADER = 400  # entries kept of what stands before the first number
 MAX_WAITING = 100_000
 GOES_ON = 20  # lines; a loss printed later than that after an end shows that the run went on
 MORE_CELLS = 12  # numbers beyond the named columns (YOLO's results of the validation)
-_HEADER = re.compile(r"^[\s\"'{\[*-]*([A-Za-z_][\w.\- /]{0,60}?)[\"']?\s*(?::|=|\.{3,})\s*(\S.{0,200}?)\s*,?$")
-_ARGUMENT = re.compile(
-    r"[\"']?([A-Za-z_]\w{0,60})[\"']?\s*(?:=|:\s)\s*('[^']{0,200}'|\"[^\"]{0,200}\"|[^\s,(){}\[\]]{1,200})"
-)
-# A dump of arguments or of a configuration on one line
-_DUMP = re.compile(r"\W{0,4}(?:[\w.]+[\s:=]{1,3}){0,4}\w{0,60}[({]|\w{1,60}=\S+,? +\w{1,60}=")
-# What loggers put in front: glog and absl, dates and times, levels, ranks. For the header; patterns search past it.
-_PREFIX = re.compile(
-    r"^(?:[IWEF]\d{4,8} [\d:.]+ +\d+ \S+:\d+\]|\[?\d{2,4}[-/]\d\d(?:[-/]\d\d)?[ T][\d:.,]+[^\s\]]*\]?"
-    r"|\[?rank\s?\d+\]?:?|[-|:\s]+|\[?(?:DEBUG|INFO|WARNING|ERROR)\]?|\[[\w.: -]{1,60}\]"
-    r"|[\w.]+ - (?=INFO|DEBUG|WARN))+\s*"
-)
 
 Target = Gathered | str | None  # where the numbers of a name go: a series, a place (`step`, `epoch`, ...), nowhere
 
@@ -309,12 +297,10 @@ class RunState:
         """Settings that stand before the first loss."""
         if self.has_loss or len(self.header) >= MAX_HEADER:
             return
-        text = _PREFIX.sub("", text)
-        found = _ARGUMENT.findall(text) if _DUMP.match(text) else []
-        if not found and not text.startswith("  ") and (match := _HEADER.match(text)):
-            found = [match.groups()]
-        for key, value in found[:MAX_HEADER]:
-            self.header.setdefault(printable(key).strip(), printable(value).strip("'\" ,"))
+        from nandoctor.readers.header import settings
+
+        for key, value in settings(text)[:MAX_HEADER]:
+            self.header.setdefault(key, value)
 
     def finish(self, parts: Sequence[str]) -> Run:
         """The run as the detectors see it; `parts` are the files of a rotated log, or the one file. Changes nothing."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.readers.facts import Reading, Role, Run, Series
 
@@ -57,7 +58,7 @@ def main_loss(run: Run) -> Series | None:
     return None
 
 
-class Approach(NamedTuple):
+class Approach(msgspec.Struct, frozen=True):
     """How a series came to its first non-finite value (or to its end).
 
     `calm`: median of the readings before the last rise; `last`: the last finite one; `ratio`: |last| / calm;
@@ -110,7 +111,7 @@ def steps_to_overflow(value: float, per_step: float, limit: float = FLOAT32_MAX)
     return max(0.0, (math.log(limit) - math.log(abs(value))) / math.log(per_step))
 
 
-class Divergence(NamedTuple):
+class Divergence(msgspec.Struct, frozen=True):
     """A loss that runs away without (or before) a non-finite value: where it stands against its own past."""
 
     start: Reading

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from nandoctor.readers.collect import Gathered
 
@@ -31,7 +33,7 @@ _EXPONENT = rb"(?:[eE][-+]?\d++)?"
 _PADDING = rb"[ \t]*+"  # numbers are padded; words are not
 
 
-class Span(NamedTuple):
+class Span(msgspec.Struct, frozen=True):
     """A part of the line that varies and is read. `what`: `column`, `value`, `name`, `text`, or a place."""
 
     start: int

@@ -6,7 +6,9 @@ log's "Top shape" lines fill such gaps. Nothing here raises for a bad net: it is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from nandoctor.readers.dimensions import MAX_AXES, Dim, MismatchError, Shape, product, shown
 from nandoctor.readers.layer_types import SOURCES
@@ -77,7 +79,7 @@ _BOTTOM_COUNTS: dict[str, tuple[int, int]] = {
 }
 
 
-class Defect(NamedTuple):
+class Defect(msgspec.Struct, frozen=True):
     """Something that does not fit: what kind, at which layer and place, in words (Caffe's own where it has them)."""
 
     kind: DefectKind

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
-from typing import NamedTuple
+from operator import attrgetter
+
+import msgspec
 
 from nandoctor.readers.collect import PART, Gathered
 from nandoctor.readers.dialect import number
@@ -19,7 +20,7 @@ MAX_SHAPES = 24  # of one kind of line
 Steps = Sequence[float | None]
 
 
-class _Plan(NamedTuple):
+class _Plan(msgspec.Struct, frozen=True):
     """Lines of one shape: their numbers and what the shape's groups hold."""
 
     shape: Shape
@@ -27,7 +28,7 @@ class _Plan(NamedTuple):
     rows: list[tuple[bytes, ...]]
 
 
-class _Batch(NamedTuple):
+class _Batch(msgspec.Struct, frozen=True):
     """Readings of one series."""
 
     target: Gathered
@@ -198,14 +199,14 @@ class Sweep:
             if identity in self._mixed:
                 batch.rows.sort(key=lambda row: row[1])
             batch.target.extend(batch.rows)
-        layers.sort(key=itemgetter(1))
+        layers.sort(key=attrgetter("line"))
         if waits:
             waiting_now = [(r.line % PART, r.phase, r.layer, r.blob, r.value) for r in layers if r.line in waits]
             self.run.layers_waiting += waiting_now
             layers = [reading for reading in layers if reading.line not in waits]
         if layers:
             if layers[-1].line >= PART:
-                layers = [reading._replace(line=reading.line % PART) for reading in layers]
+                layers = [msgspec.structs.replace(reading, line=reading.line % PART) for reading in layers]
             self.run.layers.extend(layers)
 
     def _add(self, target: Gathered, rows: list[tuple[float | None, int, bytes]], unit: str) -> None:
@@ -257,10 +258,9 @@ def _layers(plan: _Plan, steps: Steps) -> list[LayerReading]:
     """Rows of layers' magnitudes, with the full line number."""
     phase, layer, blob = plan.shape.texts
     value = plan.shape.value
-    new = LayerReading._make
     text = _text
     return [
-        new((step, line, text(row[phase]), text(row[layer]), text(row[blob]), _number(row[value])))
+        LayerReading(step, line, text(row[phase]), text(row[layer]), text(row[blob]), _number(row[value]))
         for step, line, row in zip(steps, plan.lines, plan.rows)
     ]
 

@@ -6,8 +6,6 @@ edit of a value still points into the owner's file. Fields that no upgrade rule 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from nandoctor.readers.layer_types import V0_TYPES, V1_NUMBERS, V1_TYPES, current_type
@@ -49,7 +47,7 @@ _V1_DATA = {"Data": "data_param", "ImageData": "image_data_param", "WindowData":
 _V1_PARAM = {"blobs_lr": "lr_mult", "weight_decay": "decay_mult", "blob_share_mode": "share_mode"}
 
 
-class Upgraded(NamedTuple):
+class Upgraded(msgspec.Struct, frozen=True):
     """A layer of a net: the owner's own field, its version (0, 1 or 2), and the message as a current net has it."""
 
     field: Field
@@ -233,4 +231,4 @@ def _merged_padding(layer: Upgraded, bottom: Field, padding: Upgraded) -> Upgrad
     param = {"Convolution": "convolution_param", "Pooling": "pooling_param"}.get(str(layer.message.get("type")))
     if pad is not None and param is not None:
         built.put(param, "pad", pad)
-    return layer._replace(message=built.message())
+    return msgspec.structs.replace(layer, message=built.message())

@@ -6,7 +6,9 @@ Sources: conv_layer.cpp, deconv_layer.cpp, base_conv_layer.cpp, pooling_layer.cp
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from nandoctor.readers.dimensions import Dim, Shape, product
 
@@ -17,7 +19,7 @@ POOLING_TYPES = ("Pooling",)
 CONVOLUTION_TYPES = ("Convolution", "ConvolutionDepthwise", "DepthwiseConvolution")
 
 
-class Window(NamedTuple):
+class Window(msgspec.Struct, frozen=True):
     """The window along one axis."""
 
     kernel: Dim
@@ -26,7 +28,7 @@ class Window(NamedTuple):
     dilation: int = 1
 
 
-class EmptyWindow(NamedTuple):
+class EmptyWindow(msgspec.Struct, frozen=True):
     """A pooling window that begins at or beyond the border.
 
     effect: `nan` (AVE, 0/0), `zero` (AVE, 0/negative: silent zeros), `lowest` (MAX keeps -FLT_MAX).

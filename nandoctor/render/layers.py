@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.readers.facts import LayerReading
 
 ROWS_SHOWN = 8
 
 
-class Pass(NamedTuple):
+class Pass(msgspec.Struct, frozen=True):
     """One forward and backward pass as printed. `number` counts from 1; `step` as printed, if known."""
 
     number: int
@@ -22,7 +23,7 @@ class Pass(NamedTuple):
     readings: tuple[LayerReading, ...]
 
 
-class LayerRow(NamedTuple):
+class LayerRow(msgspec.Struct, frozen=True):
     """A layer's value in the chosen passes (None: not printed). `over_time`: last clean pass against the first;
     `over_depth`: against the row before, in the last pass in which both are finite. `skipped`: rows left out before it.
     """
@@ -35,7 +36,7 @@ class LayerRow(NamedTuple):
     skipped: int = 0
 
 
-class LayerSummary(NamedTuple):
+class LayerSummary(msgspec.Struct, frozen=True):
     """The table. `weights_bad`: whether the first bad layer has a non-finite parameter in that pass; None: unknown."""
 
     phase: str
@@ -134,7 +135,7 @@ def _select(made: Sequence[LayerRow], rows: int) -> list[LayerRow]:
     keep = sorted(list(dict.fromkeys(wanted + by_growth))[:rows])
     out, last = [], -1
     for n in keep:
-        out.append(made[n]._replace(skipped=n - last - 1))
+        out.append(msgspec.structs.replace(made[n], skipped=n - last - 1))
         last = n
     return out
 

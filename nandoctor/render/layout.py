@@ -6,7 +6,9 @@ Text, Markdown and HTML show the same `Report`; it decides what is shown by defa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from nandoctor.diagnosis import Band, Diagnosis, FileEdit, Finding, RankedCause, Step, Weighed
 from nandoctor.kb.model import KnowledgeBase
@@ -33,7 +35,7 @@ FINDINGS_SHOWN = 6
 UNCHECKED_SHOWN = 5
 
 
-class Claim(NamedTuple):
+class Claim(msgspec.Struct, frozen=True):
     """A piece of evidence in words. `origin` says who told it where there is no line."""
 
     text: str
@@ -42,7 +44,7 @@ class Claim(NamedTuple):
     decibans: float
 
 
-class CauseView(NamedTuple):
+class CauseView(msgspec.Struct, frozen=True):
     """A cause with the evidence that is shown; `more_*` counts what is not."""
 
     rank: int
@@ -58,7 +60,7 @@ class CauseView(NamedTuple):
     more_against: int
 
 
-class StepView(NamedTuple):
+class StepView(msgspec.Struct, frozen=True):
     """A step of a plan in words. `steps` are instructions; empty where an edit or code says it all."""
 
     number: int
@@ -80,7 +82,7 @@ class StepView(NamedTuple):
     harm: str
 
 
-class FindingView(NamedTuple):
+class FindingView(msgspec.Struct, frozen=True):
     """What a check found, in words."""
 
     severity: Literal["error", "warning", "note"]
@@ -90,7 +92,7 @@ class FindingView(NamedTuple):
     edits: tuple[FileEdit, ...]
 
 
-class Report(NamedTuple):
+class Report(msgspec.Struct, frozen=True):
     """Everything a view typesets."""
 
     files: tuple[str, ...]  # one piece of the header each

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Reading, Run, Series
@@ -26,7 +27,7 @@ ITERATION_FRAMEWORKS = ("caffe", "darknet")  # they count iterations; elsewhere 
 TOTALS = {"loss", "loss_running"}  # the same thing to the reader; a part needs its name
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, frozen=True):
     """Where something became non-finite; `x` on the curve's axis, None if it has no place there."""
 
     quantity: str
@@ -36,7 +37,7 @@ class Mark(NamedTuple):
     role: str
 
 
-class Curve(NamedTuple):
+class Curve(msgspec.Struct, frozen=True):
     """What a plot of the loss shows, before any drawing. `points` are (x, value) in order, non-finite ones too."""
 
     series: Series

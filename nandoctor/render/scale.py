@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 LOG_SPAN = 100.0  # more than two decades between the smallest and the largest value: logarithmic
 LEAST_SPAN = 0.2  # of the largest magnitude; a linear axis never shows less
 _LN10 = math.log(10.0)
 
 
-class Scale(NamedTuple):
+class Scale(msgspec.Struct, frozen=True):
     """Value -> position in [0, 1], bottom to top. `unit` makes the arithmetic safe up to 1e308."""
 
     kind: Literal["log", "symlog", "linear"]

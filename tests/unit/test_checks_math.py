@@ -205,8 +205,8 @@ def test_ranges_hold_what_the_layers_compute(chain: list[tuple[str, tuple[int, f
         value = STEPS[kind](value, p)
         if abs(value) > 1e30:
             return
-        low, high, _ = ranges[id(layer)]
-        assert low - 1e-9 * abs(value) <= value <= high + 1e-9 * abs(value), (kind, p)
+        span = ranges[id(layer)]
+        assert span.low - 1e-9 * abs(value) <= value <= span.high + 1e-9 * abs(value), (kind, p)
 
 
 # --- the first loss tells the size of the input
