@@ -2,7 +2,7 @@
 
 A phrase in Latin script is found word by word: stems, a typing error a word, any order nearby, scored by rapidfuzz. One
 in Chinese or Korean is found piece by piece, pieces parted by spaces. `re:` starts a regular expression over the
-normalised text; `re:^` one for whole answers, used by `dialogue.answer_in_words` only; `~` in front marks a weak hint.
+normalised text, in which `{name}` is a term (`terms`); `re:^` one for whole answers, used by `dialogue.answer_in_words` only; `~` in front marks a weak hint.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from nandoctor.kb.model import KnowledgeBase
+from nandoctor.terms import expanded
 from nandoctor.wording import (
     CJK,
     NOT,
@@ -68,7 +69,7 @@ _STOP = re.compile(r"[。！？\n;；]|\. ")
 @lru_cache(maxsize=4096)
 def compiled(expression: str) -> re.Pattern[str]:
     """The expression, compiled when it is first needed; there are more than `re` itself keeps."""
-    return re.compile(expression)
+    return re.compile(expanded(expression))
 
 
 class Phrase(NamedTuple):
