@@ -69,7 +69,7 @@ _STOP = re.compile(r"[。！？\n;；]|\. ")
 @lru_cache(maxsize=4096)
 def compiled(expression: str) -> re.Pattern[str]:
     """The expression, compiled when it is first needed; there are more than `re` itself keeps."""
-    return re.compile(expanded(expression))
+    return re.compile(expanded(expression), re.ASCII)
 
 
 class Phrase(NamedTuple):
