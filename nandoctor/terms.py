@@ -59,11 +59,25 @@ TERMS = {
     "fine": _FINE,
     "not": r"(?:no|not|never|without|doesn't|does not|did not|didn't|don't|do not|n't|cannot|can't|nothing)",
     "useless": (
-        r"(?:(?:no|not|never|doesn't|didn't|don't|does|did|changes?|changed|makes?|made|has|had|without|any|little|is|was"
-        r"|are|of|it|at|all|a|the|me) )*(?:no|not|never|doesn't|doesnt|didn't|didnt|don't|nothing|neither|useless|in vain"
-        r"|irrelevant|same|without)\b(?: \w+){0,2}?(?: (?:help\w*|chang\w*|effects?|use|luck|differ\w*|matter\w*|work\w*"
-        r"|sol\w+|fix\w*|cur\w+|improve\w*|anything|thing|result|story|problem|issue|good|difference|influence)|(?= *[.,;)!]|$))"
+        r"(?:(?:changes|changed|makes?|made|has|had|any|did|does|is|was|are|it|of|at|all|a|the|me|training|loss) )*"
+        r"(?:(?:no|not|never|doesn't|doesnt|didn't|didnt|don't|nothing|neither|without|hardly)\b(?: (?!come|occur|go)\w+){0,2}?"
+        r" (?:help\w*|chang\w*|effects?|use|luck|differ\w*|matter\w*|work\w*|sol\w+|fix\w*|cur\w+|improve\w*"
+        r"|anything|thing|good|influence)\b"
+        r"|(?:useless|irrelevant|in vain|neither|nothing|(?:the )?same(?: (?:thing|result|story|problem|issue))?)(?= *(?:[.,;)!]|$)))"
     ),
+    # Chinese and Korean
+    "zlr": r"(?:学习率|学习速率|learning rate|lr)",
+    "zgap": r"[^。;!?\n]{0,14}?",
+    "zfine": (
+        r"(?:就|能|会|则|又|都|是|也|可以|一切|完全|训练|收敛|跑|得|很)*"
+        r"(?:正常|没事|没问题|没有问题|好了|就好|可以了|能收敛|收敛|稳定|不会再?(?:出现)? ?nan|不再|没有 ?nan|没nan|解决|不会出现)"
+    ),
+    "zvain": r"(?:不行|没用|没有用|无效|没有?效果|没有?变化|还是|依然|仍|一样|无济于事|不管用|不起作用|没有?作用|没有?帮助|没改善)",
+    "kgap": r"[^.;!?\n]{0,14}?",
+    "kfine": (
+        r"(?:정상|괜찮|문제 ?(?:가|는)? ?없|잘 ?(?:학습|돌아|됩|되|수렴|돼)|해결|사라|안 나|나지 않|나오지 않|수렴|멀쩡|안정)"
+    ),
+    "kvain": r"(?:똑같|소용|그대로|여전히|마찬가지|효과 ?(?:가)? ?없|변화 ?(?:가)? ?없|달라지지|nan)",
 }
 _NAME = re.compile(r"\{([a-z]+)\}")
 

@@ -90,7 +90,6 @@ _PAIRS = {  # two neighbouring stems that are one thing
     ("batch", "norm"): "bn",
     ("batch", "normaliz"): "bn",
     ("half", "precision"): "fp16",
-    ("16", "bit"): "fp16",
     ("full", "precision"): "fp32",
     ("single", "precision"): "fp32",
     ("32", "bit"): "fp32",
@@ -109,7 +108,7 @@ _PAIRS = {  # two neighbouring stems that are one thing
     ("check", "point"): "checkpoint",
 }
 PAIRED = frozenset(word for pair in _PAIRS for word in pair)
-_AS_THEY_ARE = "pretraining loss bias axis focus gas plus less unless process stats pass mps keras"
+_AS_THEY_ARE = "pretraining logs loss bias axis focus gas plus less unless process stats pass mps keras"
 _KEPT = frozenset(_AS_THEY_ARE.split())
 _CANON = {word: group.split()[0] for group in _ALIKE for word in group.split()}
 
@@ -117,6 +116,7 @@ CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?[a-z]*|[a-z\u00df-\u00ff]+(?:'[a-z]+|/o\b)?[a-z0-9]*|[{CJK}]+")
 _SENTENCE_END = re.compile(r"[!?;\n。！？；]|\.(?=\s|$|[A-Z])|(?<=[\u3400-\u9fff])\.")
 _CLAUSE_END = re.compile(r"[,:!?;\n。！？；，、：]|\.(?=\s|$)|\bbut\b|\bhowever\b|\balthough\b|但是?|不过")
+_NANS = re.compile(r"\bnans\b")  # "it nans out", "no NaNs"
 _OWNED = re.compile(r" (?:own )?(?:[\w-]+ )?(?:data\w*|images?|pictures?|photos?|annotations?|recordings?)\b")
 _SAME_LENGTH: dict[int, str | int] = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},
@@ -184,7 +184,7 @@ def normalised(text: str) -> str:
     lower = plain.lower()
     if len(lower) != len(plain):
         lower = "".join(char.lower() if len(char.lower()) == 1 else char for char in plain)
-    return lower
+    return _NANS.sub("nan ", lower)
 
 
 def has_cjk(text: str) -> bool:
