@@ -116,7 +116,6 @@ CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?[a-z]*|[a-z\u00df-\u00ff]+(?:'[a-z]+|/o\b)?[a-z0-9]*|[{CJK}]+")
 _SENTENCE_END = re.compile(r"[!?;\n。！？；]|\.(?=\s|$|[A-Z])|(?<=[\u3400-\u9fff])\.")
 _CLAUSE_END = re.compile(r"[,:!?;\n。！？；，、：]|\.(?=\s|$)|\bbut\b|\bhowever\b|\balthough\b|但是?|不过")
-_NANS = re.compile(r"\bnans\b")  # "it nans out", "no NaNs"
 _OWNED = re.compile(r" (?:own )?(?:[\w-]+ )?(?:data\w*|images?|pictures?|photos?|annotations?|recordings?)\b")
 _SAME_LENGTH: dict[int, str | int] = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},
@@ -184,7 +183,7 @@ def normalised(text: str) -> str:
     lower = plain.lower()
     if len(lower) != len(plain):
         lower = "".join(char.lower() if len(char.lower()) == 1 else char for char in plain)
-    return _NANS.sub("nan ", lower)
+    return lower
 
 
 def has_cjk(text: str) -> bool:
