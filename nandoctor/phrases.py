@@ -2,7 +2,7 @@
 
 A phrase in Latin script is found word by word: stems, a typing error a word, any order nearby, scored by rapidfuzz. One
 in Chinese or Korean is found piece by piece, pieces parted by spaces. `re:` starts a regular expression over the
-normalised text; `re:^` one for whole answers, used by `dialogue.answer_in_words` only; `~` in front marks a weak hint.
+normalised text, in which `{name}` is a term (`terms`); `re:^` one for whole answers, used by `dialogue.answer_in_words` only; `~` in front marks a weak hint.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from nandoctor.kb.model import KnowledgeBase
+from nandoctor.terms import expanded
 from nandoctor.wording import (
     CJK,
     NOT,
@@ -62,13 +63,18 @@ _JOINT = re.compile(
     "(" + "|".join(_NAMED_PIECE) + rf"|[a-z0-9_.%=<>\-]+(?: [a-z0-9_.=<>\-]+)*|[{CJK}]+)"  # a name, Latin, the rest
 )
 _PARTICLE = re.compile("(?<=[\uac00-\ud7af]{2})[을를은는이가]$")
+_NANS = re.compile(r"\bnans\b")  # "no NaNs", "it nans out"; of the same length
+_DENYING = re.compile(  # an expression, without its escapes, that denies something by itself
+    r"\b(?:no|not|never|nothing|without|neither|forgot|remov|un|non|less)\b|n't|\b(?:does|did|do|was|is|has|have|ca|wo)nt\b|\{(?:fine|useless|not|full)\}"
+)
+_ESCAPE = re.compile(r"\\.")
 _STOP = re.compile(r"[。！？\n;；]|\. ")
 
 
 @lru_cache(maxsize=4096)
 def compiled(expression: str) -> re.Pattern[str]:
     """The expression, compiled when it is first needed; there are more than `re` itself keeps."""
-    return re.compile(expression)
+    return re.compile(expanded(expression), re.ASCII)
 
 
 class Phrase(NamedTuple):
@@ -100,7 +106,7 @@ class Index:
     def __init__(self, kb: KnowledgeBase) -> None:
         self.by_word: dict[str, list[Phrase]] = {}
         self.in_pieces: list[Phrase] = []
-        self.patterns: list[tuple[Phrase, bool]] = []  # the expression in `text`; whether it is Chinese or Korean
+        self.patterns: list[tuple[Phrase, bool, bool]] = []  # expression in `text`; whether of Asia; whether it denies
         self.whole: dict[tuple[str, str], list[str]] = {}
         self.vocabulary: dict[str, int] = {}
         self._spelling: dict[str, str] = {}
@@ -131,7 +137,8 @@ class Index:
             self.whole.setdefault((observation, state), []).append(text[3:])
             return None
         if text.startswith("re:"):
-            self.patterns.append((Phrase(observation, state, text, weak), asian))
+            denies = asian or _DENYING.search(_ESCAPE.sub(" ", text)) is not None
+            self.patterns.append((Phrase(observation, state, text, weak), asian, denies))
             return None
         norm = normalised(text)
         if has_cjk(norm):
@@ -142,6 +149,7 @@ class Index:
 
     def matches(self, norm: str) -> Iterator[Match]:
         """Every phrase found in a normalised text, with its best place."""
+        norm = _NANS.sub("nan ", norm)
         words = words_of(norm, self._spelled)
         asian = has_cjk(norm)
         for match in self._in_words(words):
@@ -153,13 +161,14 @@ class Index:
                     start, end, gaps = place
                     denied = denied_text(norm, start, end)
                     yield Match(phrase, 100.0 - min(gaps, 10), (start, end), denied, len(phrase.pieces))
-        for phrase, of_asia in self.patterns:
+        for phrase, of_asia, denies in self.patterns:
             if of_asia and not asian:
                 continue
             for found in islice(compiled(phrase.text[3:]).finditer(norm), MOST_PLACES):
                 inside = [i for i, word in enumerate(words) if word.start < found.end() and word.end > found.start()]
                 before = words[inside[0] - 1] if inside and inside[0] else None
                 denied = before is not None and before.stem == NOT and before.clause == words[inside[0]].clause
+                denied = denied or (not denies and any(words[i].stem == NOT for i in inside))
                 denied = denied or (asian and denied_text(norm, *found.span()))
                 yield Match(phrase, EXPRESSION_SCORE, found.span(), denied, min(len(inside), 4))
 

@@ -90,7 +90,6 @@ _PAIRS = {  # two neighbouring stems that are one thing
     ("batch", "norm"): "bn",
     ("batch", "normaliz"): "bn",
     ("half", "precision"): "fp16",
-    ("16", "bit"): "fp16",
     ("full", "precision"): "fp32",
     ("single", "precision"): "fp32",
     ("32", "bit"): "fp32",
@@ -109,7 +108,7 @@ _PAIRS = {  # two neighbouring stems that are one thing
     ("check", "point"): "checkpoint",
 }
 PAIRED = frozenset(word for pair in _PAIRS for word in pair)
-_AS_THEY_ARE = "pretraining loss bias axis focus gas plus less unless process stats pass mps keras"
+_AS_THEY_ARE = "pretraining logs loss bias axis focus gas plus less unless process stats pass mps keras"
 _KEPT = frozenset(_AS_THEY_ARE.split())
 _CANON = {word: group.split()[0] for group in _ALIKE for word in group.split()}
 
