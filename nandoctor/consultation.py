@@ -376,7 +376,7 @@ class Consultation:
         if self.ingested.net or self.ingested.solver:
             return "caffe"
         held = self.belief.evidence.get("framework")
-        return held.state if held else ""
+        return held.state if held and not held.hint else ""
 
     def _ruled_out(self) -> tuple[tuple[str, Weighed], ...]:
         """Popular suspects that the evidence excludes: the learning rate above all, with the strongest reason."""

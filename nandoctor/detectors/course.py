@@ -16,6 +16,7 @@ from nandoctor.readers.series import median
 SATURATION = 87.3365  # -ln(FLT_MIN): Caffe's softmax loss with the true class at probability 0
 FLOOR_1E20 = 46.0517  # -ln(1e-20): MultinomialLogistic and old Infogain losses
 HUGE = 1e4  # real Caffe runs: 1e4 and more means sums, raw targets, raw inputs or a wrong filler
+RISEN = 30.0  # times the level of the start: no curve that learns climbs so far
 JUMP_IN_COURSE = 4.0  # a peak this many times the level before and after is a spike, not noise
 
 
@@ -56,6 +57,12 @@ def loss_before_nan(view: View) -> Iterator[Evidence]:
     else:
         tail = median([r.value for r in before[-5:]])
         head = median([r.value for r in before[: max(1, min(5, len(before) // 4))]])
+        if abs(tail) >= RISEN * max(abs(head), 1e-3):
+            # It exploded earlier and stayed up there, so that the last rise is small.
+            odds = {"growing": 0.9, "sudden_jump": 0.15, "falling": 0.01, "flat": 0.02}
+            args |= {"head": head, "tail": tail}
+            yield view.seen("loss_before_nan", "growing", "risen", at=last, likelihoods=odds, args=args)
+            return
         fell = head - tail > 0.1 * abs(head)
         if fell:
             odds = {"falling": 0.9, "flat": 0.15, "growing": 0.03, "sudden_jump": 0.03}

@@ -27,7 +27,7 @@ SILENT_HF = {"scratch": 1.0, "pretrained": 0.95, "resumed": 0.25}
 def observe(kb: KnowledgeBase, view: View) -> Iterator[Evidence]:
     """Every hint of the log, one for each observation."""
     told: set[str] = set()
-    for item in (*names(kb.tells, view), *number_format(view), *starting_point(view)):
+    for item in (*names(kb.tells, view), *number_format(view), *starting_point(view), *framework(view)):
         if item.observation not in told:
             told.add(item.observation)
             yield msgspec.structs.replace(item, hint=True)
@@ -121,3 +121,11 @@ def starting_point(view: View) -> Iterator[Evidence]:
         return
     odds = SILENT_HF if view.run.framework == "hf" else SILENT
     yield view.seen("starting_point", "scratch", "no-loading", likelihoods=odds)
+
+
+def framework(view: View) -> Iterator[Evidence]:
+    """A log of no known program is not one of Caffe or Darknet: theirs are always recognised."""
+    if not view.run.framework and view.run.dialects:
+        odds = {"pytorch": 1.0, "lightning": 0.3, "hf": 0.3, "keras": 0.4, "tensorflow": 0.7, "jax": 1.0,
+                "detection_toolbox": 0.5, "llm_trainer": 0.5, "other": 1.0}  # fmt: skip
+        yield view.seen("framework", "pytorch", "no-program", likelihoods=odds)
