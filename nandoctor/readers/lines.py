@@ -246,13 +246,13 @@ def aligned(pieces: Iterator[bytes]) -> Iterator[bytes]:
             if end < 0:
                 continue
             piece, cutting = piece[end:], False
-        piece = carry + piece
         end = piece.rfind(b"\n") + 1
         if not end:
+            piece, carry = carry + piece, b""
             # A \r at the very end may be half of \r\n; the one before it is a line end for certain.
             end = piece.rfind(b"\r", 0, -1) + 1
         if end:
-            yield piece[:end]
+            yield b"".join((carry, memoryview(piece)[:end]))
             carry = piece[end:]
         elif len(piece) > _LONGEST:
             carry, cutting = piece[:_LONGEST], True

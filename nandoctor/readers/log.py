@@ -19,7 +19,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.collect import PART
 from nandoctor.readers.dialect import Block, Event, Lexicon, Line
 from nandoctor.readers.facts import Embedded, Run
-from nandoctor.readers.kinds import DROPPED, LOWER, Kind, has_pairs, keys_of
+from nandoctor.readers.kinds import DROPPED, LOWER, Keys, Kind, has_pairs, keys_of
 from nandoctor.readers.lines import overprinted, text_of, without_marks
 from nandoctor.readers.runstate import LOSSES, RunState
 from nandoctor.readers.shape import shape_of
@@ -248,13 +248,13 @@ class LogReader:
         """Whether the next line may belong to a dump of solver or net."""
         return self._block is not None
 
-    def count_events(self, present: set[bytes], keys: list[bytes]) -> None:
+    def count_events(self, keys: Keys) -> None:
         """Repeats of known events in a chunk that is not parsed."""
-        for key in present & self._event_keys:
+        for key in keys.kinds & self._event_keys:
             kind = self._kinds.get(key)
             for event in kind.events if kind is not None else ():
                 if not event.pattern.by_digits:
-                    self.run.events.repeat(event.pattern.id, keys.count(key))
+                    self.run.events.repeat(event.pattern.id, keys.in_order.count(key))
 
     # --- one line
 

@@ -26,6 +26,7 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _VARIES = re.compile(r"[\d#=>]|[^\x00-\x7f]")
+_DRAWN_OR_NUMBER = re.compile(r"\d|[^\x00-\x7f]|[.#=>]{2,}|>")  # a lone `=` stands in front of a number
 _NUMBER = rb"[-+\d.]++"
 _EXPONENT = rb"(?:[eE][-+]?\d++)?"
 _PADDING = rb"[ \t]*+"  # numbers are padded; words are not
@@ -172,8 +173,8 @@ def _build(pattern: Line, text: str, spans: list[Span], names: list[tuple[int, i
 
 
 def _words(text: str, end: int) -> bytes:
-    """The words in front of a number, back to the number before."""
-    start = max((piece.end() for piece in _VARIES.finditer(text, 0, end)), default=0)
+    """The words in front of a number, back to the number or the bar before."""
+    start = max((piece.end() for piece in _DRAWN_OR_NUMBER.finditer(text, 0, end)), default=0)
     return text[max(start, end - 40) : end].strip(" \t").encode("utf-8", "replace")
 
 
