@@ -26,7 +26,7 @@ from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, number
 from nandoctor.readers.extremes import Extremes
 from nandoctor.readers.kinds import Keys, has_pairs, keys_of
-from nandoctor.readers.log import LogReader
+from nandoctor.readers.logreader import LogReader
 from nandoctor.readers.runstate import LOSSES
 
 SMALL = 2 << 20  # bytes; a file up to this is parsed completely
