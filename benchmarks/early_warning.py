@@ -9,7 +9,7 @@ from pathlib import Path
 from nandoctor import evaluation
 from nandoctor.kb.load import load_knowledge
 from nandoctor.readers.dialect import Lexicon
-from nandoctor.readers.log import LogReader
+from nandoctor.readers.logreader import LogReader
 from nandoctor.readers.series import onset
 from nandoctor.watch import forecast
 

@@ -20,7 +20,7 @@ from nandoctor.readers.textproto import Document, parse
 from nandoctor.source import printable
 
 if TYPE_CHECKING:
-    from nandoctor.readers.config import TrainingConfig
+    from nandoctor.readers.settings import TrainingConfig
 
 Progress = Callable[[int, int], None]
 MAX_CONFIGS = 20  # of one folder

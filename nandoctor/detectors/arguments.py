@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nandoctor.detectors.view import number
 from nandoctor.diagnosis import Evidence, Note
-from nandoctor.readers.config import Setting, TrainingConfig
+from nandoctor.readers.settings import Setting, TrainingConfig
 from nandoctor.source import Location, printable
 
 Arg = str | float | int

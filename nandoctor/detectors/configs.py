@@ -29,8 +29,8 @@ from nandoctor.detectors.arguments import (
 )
 from nandoctor.diagnosis import Evidence
 from nandoctor.kb.model import KnowledgeBase
-from nandoctor.readers.config import TrainingConfig
 from nandoctor.readers.facts import Run
+from nandoctor.readers.settings import TrainingConfig
 from nandoctor.source import Location, printable
 
 # Learning rates by optimizer: (usual up to, large up to). Adam: published default 1e-3, fine-tuning 1e-5 to 5e-5; LoRA

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from nandoctor.detectors.arguments import USUAL_DECAY, faulty, graded, seen
 from nandoctor.diagnosis import Evidence
-from nandoctor.readers.config import Section, TrainingConfig
+from nandoctor.readers.settings import Section, TrainingConfig
 from nandoctor.source import Location, printable
 
 # (usual up to, large up to), for the batch that the recipe was made for; the rate is scaled linearly to it. Detectors:

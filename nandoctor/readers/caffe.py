@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import Literal, TypeVar, overload
 
@@ -42,7 +43,7 @@ def kind_of(document: Document) -> Literal["net", "solver", "unknown"]:
     return "net" if net > solver else "solver"
 
 
-class _Fields:
+class _Fields(ABC):
     """Typed access to the fields of a message by dotted path."""
 
     __slots__ = ("__dict__", "document", "message")
@@ -52,8 +53,9 @@ class _Fields:
         self.message = message
 
     @property
+    @abstractmethod
     def location(self) -> Location:
-        raise NotImplementedError
+        """Where the whole begins."""
 
     @overload
     def get(self, path: str) -> Value | None: ...
@@ -277,7 +279,7 @@ class Solver(_Fields):
 
     def schedule(self, horizon: int | None = None) -> Schedule:
         """The learning rate over the whole run (or `horizon` iterations), and what is wrong with it."""
-        return schedule_of(self, horizon)
+        return schedule_of(self.policy, self.where, horizon)
 
 
 def read_net(document: Document) -> Net:

@@ -2,9 +2,16 @@
 
 Of every chunk the kinds of its lines are computed (two sweeps at memory speed). A kind never seen before (a NaN, a
 warning, a new program's lines) has its chunk parsed in full, with those around it; so have the beginning and the end.
-Of all other chunks the values of the main loss are read, and of each window its first lines and those around the
-smallest and the largest loss are parsed, so that peaks survive. Beyond `ALL_VALUES` the losses of one chunk in three
-are read: a peak of a few lines may be missed there, one whose number needs an exponent (or is no number) is not.
+All other chunks are gathered in windows, of which the first lines and those around the smallest and the largest main
+loss are parsed, so that peaks survive.
+
+What is certain, in a log of any size, of the main loss (as its most frequent lines print it):
+
+- Up to `ALL_VALUES` bytes, the smallest and the largest finite loss of every window of `WINDOW` chunks are kept.
+- Beyond, no loss that is left out of a window of `WIDE` chunks reaches the next number of two significant digits above
+  the largest that is kept, or is below the first two digits of the smallest (2.51 kept: none from 2.6 on, none below
+  2.5). So a peak that stands out by a tenth is kept itself.
+- Of several peaks in one window the highest is certain; of other quantities than the main loss none is.
 """
 
 from __future__ import annotations
@@ -18,18 +25,19 @@ import msgspec
 
 from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, number
-from nandoctor.readers.kinds import has_pairs, keys_of
-from nandoctor.readers.log import LogReader
+from nandoctor.readers.extremes import Extremes
+from nandoctor.readers.kinds import Keys, has_pairs, keys_of
+from nandoctor.readers.logreader import LogReader
 from nandoctor.readers.runstate import LOSSES
 
 SMALL = 2 << 20  # bytes; a file up to this is parsed completely
-HEAD = 1 << 19  # bytes of a big file that are parsed before scanning
+HEAD = 1 << 18  # bytes of a big file that are parsed before scanning
 WINDOW, WIDE = 8, 32  # chunks; the second in what is beyond `ALL_VALUES`
 BEFORE, AFTER, END = 2, 1, 4  # chunks parsed in full before and after what is new, and at the end
 LEARN = 300  # chunks parsed because of lines of an unknown kind that look harmless
 MANY = 48  # new kinds in one chunk: the log is full of names, look at the chunk as a whole
 ABOVE, BELOW = 3_000, 1_500  # bytes parsed before and after a place of interest
-ALL_VALUES = 32 << 20  # bytes; from there on the losses of every third chunk are read
+ALL_VALUES = 8 << 20  # bytes; from there on only losses that may be extremes of their window are read
 MIN_NEEDLE = 5  # letters of an event's literal that are worth a search
 LOOK_FOR_PAIRS = 4  # chunks: in one of so many line ends \r\n are looked for, beside all that are parsed
 MAX_SEEN = 200_000
@@ -37,12 +45,13 @@ _NONFINITE = rf"(?<![\w.])(?=[-+]?[nNiI]){NUMBER}"  # compiled when a log is ful
 
 
 class _Piece(msgspec.Struct, frozen=True):
-    """A chunk not parsed yet. `values`: the main loss in it; `bad`: how many of them are not finite."""
+    """A chunk not parsed yet. `values`: the main loss in it, if `was_read`; `bad`: how many of them are not finite."""
 
     chunk: bytes
     lines: int
     values: list[float]
     bad: int
+    was_read: bool
 
 
 class Scanner:
@@ -60,6 +69,11 @@ class Scanner:
         self._values: Callable[[bytes], list[bytes]] | None = None
         self._finditer: Callable[[bytes], Iterator[re.Match[bytes]]] | None = None
         self._main: Gathered | None = None
+        self._words = b""  # in front of the main loss
+        self._extremes: Extremes | None = None  # of the window that is being read
+        self._exponent = b""  # the letters of a main loss with an exponent and of the words in front
+        self._looked_at: set[bytes] = set()  # kinds held against `_exponent`
+        self._exponents: set[bytes] = set()  # those with such a loss
         self._scanning = False
 
     def head(self, chunk: bytes) -> None:
@@ -77,8 +91,8 @@ class Scanner:
         self._chunks += 1
         if not self.reader.pairs and self._chunks % LOOK_FOR_PAIRS == 1 and b"\r" in chunk:
             self.reader.pairs = has_pairs(chunk)
-        keys = keys_of(chunk, self.reader.pairs)
-        kinds = set(keys)
+        keys = Keys(chunk, self.reader.pairs)
+        kinds = keys.kinds
         new = kinds - self._seen
         matters = bool(new) and self._matters(new, chunk, keys)
         if matters or self._follow or kinds & self.reader.border_keys:
@@ -92,12 +106,9 @@ class Scanner:
             self._learn_main()
             return
         self._see(new)
-        self.reader.count_events(kinds, keys)
+        self.reader.count_events(keys)
         self._bytes += len(chunk)
-        skipped = self._bytes > ALL_VALUES and len(self._pending) % 3
-        values = [] if skipped else self._losses(chunk)
-        bad = 0 if isfinite(sum(values)) else len(values) - sum(map(isfinite, values))
-        self._pending.append(_Piece(chunk, len(keys), values, bad))
+        self._pending.append(self._piece(chunk, keys))
         if len(self._pending) >= self._window + END:
             self._flush(self._window)
 
@@ -127,7 +138,7 @@ class Scanner:
             self._seen.clear()
         self._seen.update(kinds)
 
-    def _matters(self, new: set[bytes], chunk: bytes, keys: list[bytes]) -> bool:
+    def _matters(self, new: set[bytes], chunk: bytes, keys: Keys) -> bool:
         """Whether lines of these new kinds can hold a number that is not finite, an event, or numbers not known yet."""
         if len(new) <= MANY and self._learned < LEARN:
             self._learned += 1
@@ -141,11 +152,42 @@ class Scanner:
         search = re.compile(_NONFINITE).search
         return any(
             search(lines[i].decode("utf-8", "replace"))
-            for i, key in enumerate(keys)
+            for i, key in enumerate(keys.in_order)
             if key in new and (b"nan" in key or b"inf" in key)
         )
 
     # --- the main loss
+
+    def _piece(self, chunk: bytes, keys: Keys) -> _Piece:
+        """Reads the losses of the chunk, unless it is certain that none of them is an extreme of its window."""
+        if self._extremes is None or len(self._pending) % self._window == 0:
+            self._extremes = Extremes(self._words)
+        search = self._extremes.search
+        if (
+            search is not None
+            and self._bytes > ALL_VALUES
+            and not self._has_exponents(chunk, keys)
+            and search(chunk) is None
+        ):
+            return _Piece(chunk, keys.lines, [], 0, False)
+        values = self._losses(chunk)
+        self._extremes.widen(values)
+        bad = 0 if isfinite(sum(values)) else len(values) - sum(map(isfinite, values))
+        return _Piece(chunk, keys.lines, values, bad, True)
+
+    def _has_exponents(self, chunk: bytes, keys: Keys) -> bool:
+        """Whether a loss of the chunk is printed with an exponent: its letter is in the line's key."""
+        assert self._values is not None
+        new = keys.kinds - self._looked_at
+        if new:
+            self._looked_at |= new
+            suspects = [key for key in new if self._exponent in key]
+            if suspects:
+                lines = chunk.splitlines()
+                for key in suspects:
+                    if any(b"e" in text.lower() for text in self._values(lines[keys.in_order.index(key)])):
+                        self._exponents.add(key)
+        return bool(self._exponents) and not self._exponents.isdisjoint(keys.kinds)
 
     def _learn_main(self) -> None:
         """Which series is the main loss, and the words in front of its numbers."""
@@ -161,10 +203,12 @@ class Scanner:
                     rank = (-LOSSES.index(gathered.role), gathered.count + len(gathered.items))
                     if best is None or rank > best[:2]:
                         best = (*rank, gathered, words)
-        self._main, self._values, self._finditer = None, None, None
+        self._main, self._values, self._finditer, self._extremes = None, None, None, None
+        self._looked_at, self._exponents = set(), set()
         if best is not None:
-            self._main = best[2]
-            regex = re.compile(re.escape(best[3]) + rb"[ \t]*([^\s,;'\")\]}(*|]+)")
+            self._main, self._words = best[2:]
+            self._exponent = b"".join(keys_of(self._words)) + b"e"
+            regex = re.compile(re.escape(self._words) + rb"[ \t]*([^\s,;'\")\]}(*|]+)")
             self._values, self._finditer = regex.findall, regex.finditer
 
     def _losses(self, chunk: bytes) -> list[float]:
@@ -197,6 +241,7 @@ class Scanner:
         pieces, self._pending = self._pending[:count], self._pending[count:]
         for start in range(0, len(pieces), self._window):
             self._sample(pieces[start : start + self._window])
+        self._learn_main()
 
     def _sample(self, pieces: list[_Piece]) -> None:
         """Parses a window's first lines and those around its smallest and largest loss."""
@@ -223,7 +268,8 @@ class Scanner:
         if main is not None:
             parsed = main.held - held
             total = sum(len(piece.values) for piece in pieces)
-            every = len(pieces) / max(1, sum(bool(piece.values) for piece in pieces))
+            read = sum(piece.lines for piece in pieces if piece.was_read)
+            every = sum(piece.lines for piece in pieces) / max(1, read)  # of the others the number is estimated
             main.passed(max(0, round(total * every) - parsed), round(sum(piece.bad for piece in pieces) * every))
 
     def _offset(self, chunk: bytes, index: int) -> int:

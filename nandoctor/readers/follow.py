@@ -10,7 +10,7 @@ from nandoctor.errors import UnreadableError
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
-from nandoctor.readers.log import LogReader
+from nandoctor.readers.logreader import LogReader
 from nandoctor.source import printable
 
 CHUNK = 1 << 20

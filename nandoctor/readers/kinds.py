@@ -14,6 +14,7 @@ LOWER = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ\r", b"abcdefghijklmnopqrstu
 DROPPED = (
     bytes(c for c in range(256) if not (chr(c).isalpha() and c < 128) and not c >= 0xA0 and c not in b"\n\r(") + b"\xe2"
 )
+_SAME = 256  # letters
 _PAIR = re.compile(rb"\n(?<=\r\n)")  # three times as fast as a search for both bytes
 
 
@@ -22,13 +23,52 @@ def keys_of(chunk: bytes, pairs: bool = False) -> list[bytes]:
 
     A \\r counts as a line end of its own, because what stands between it and a \\n may be dropped.
     """
+    return _lines(_letters(chunk, pairs), chunk)
+
+
+def _letters(chunk: bytes, pairs: bool) -> bytes:
     if pairs:
         chunk = chunk.replace(b"\r\n", b"\n")
-    letters = chunk.translate(LOWER, DROPPED)
+    return chunk.translate(LOWER, DROPPED)
+
+
+def _lines(letters: bytes, chunk: bytes) -> list[bytes]:
     keys = letters.splitlines()
     if chunk[-1:] not in b"\r\n" and letters[-1:] in b"\n":
         keys.append(b"")  # an unfinished last line without letters
     return keys
+
+
+class Keys:
+    """The keys of a chunk's lines.
+
+    Most chunks of a big log are a few lines again and again. Then only the first of them are looked at.
+
+    Attributes:
+        kinds: the distinct keys.
+        lines: the number of lines.
+    """
+
+    __slots__ = ("_chunk", "_letters", "_list", "kinds", "lines")
+
+    def __init__(self, chunk: bytes, pairs: bool = False) -> None:
+        self._chunk = chunk
+        self._letters = letters = _letters(chunk, pairs)
+        self._list: list[bytes] | None = None
+        period = letters.find(b"\n" + letters[:_SAME]) + 1
+        if period and chunk[-1:] in b"\r\n" and letters.startswith(letters[:-period], period):
+            self.kinds = set(letters[:period].splitlines())
+            self.lines = letters.count(b"\n")
+        else:
+            self.kinds = set(self.in_order)
+            self.lines = len(self.in_order)
+
+    @property
+    def in_order(self) -> list[bytes]:
+        """The key of every line."""
+        if self._list is None:
+            self._list = _lines(self._letters, self._chunk)
+        return self._list
 
 
 def has_pairs(chunk: bytes) -> bool:

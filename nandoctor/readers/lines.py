@@ -123,9 +123,7 @@ class Source:
             for piece in _decompress(kind, head, raw):
                 something = something or bool(piece)
                 yield piece
-        except Exception as exc:  # each library has its own errors; all mean a cut or broken archive
-            if isinstance(exc, (UnreadableError, MemoryError)):
-                raise
+        except _broken(kind) as exc:
             if not something:
                 raise UnreadableError(f"{printable(self.name)}: broken {kind} file: {exc}") from None
             self.notes.append(f"{printable(self.name)}: the {kind} file is cut or broken; read up to there")
@@ -140,6 +138,25 @@ class Source:
             if not self.position:
                 raise UnreadableError(f"{printable(self.name)} cannot be read: {exc.strerror or exc}") from None
             self.notes.append(f"{printable(self.name)}: reading stopped: {exc.strerror or exc}")
+
+
+def _broken(kind: str) -> tuple[type[Exception], ...]:
+    """What the library raises for a cut or broken archive."""
+    if kind == "gzip":
+        import zlib
+
+        return EOFError, zlib.error
+    if kind == "xz":
+        import lzma
+
+        return EOFError, lzma.LZMAError
+    if kind == "bzip2":
+        return EOFError, OSError, ValueError
+    try:
+        import zstandard
+    except ImportError:  # then `_decompressor` has said so
+        return (EOFError,)
+    return EOFError, zstandard.ZstdError
 
 
 def _decompress(kind: str, head: bytes, raw: Iterator[bytes]) -> Iterator[bytes]:
@@ -246,13 +263,13 @@ def aligned(pieces: Iterator[bytes]) -> Iterator[bytes]:
             if end < 0:
                 continue
             piece, cutting = piece[end:], False
-        piece = carry + piece
         end = piece.rfind(b"\n") + 1
         if not end:
+            piece, carry = carry + piece, b""
             # A \r at the very end may be half of \r\n; the one before it is a line end for certain.
             end = piece.rfind(b"\r", 0, -1) + 1
         if end:
-            yield piece[:end]
+            yield b"".join((carry, memoryview(piece)[:end]))
             carry = piece[end:]
         elif len(piece) > _LONGEST:
             carry, cutting = piece[:_LONGEST], True

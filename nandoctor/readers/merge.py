@@ -15,7 +15,7 @@ from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
 from nandoctor.readers.fastscan import HEAD, SMALL, Scanner
 from nandoctor.readers.lines import Source
-from nandoctor.readers.log import LogReader
+from nandoctor.readers.logreader import LogReader
 from nandoctor.readers.metrics import metrics_kind, read_json, read_table
 from nandoctor.readers.runstate import LOSSES
 from nandoctor.readers.sniff import kind_of_bytes

@@ -12,7 +12,7 @@ import msgspec
 from nandoctor.kb.model import Dialect, KnowledgeBase, Sample
 from nandoctor.readers.dialect import MACROS, Lexicon, compiled, number
 from nandoctor.readers.facts import Run
-from nandoctor.readers.log import LogReader
+from nandoctor.readers.logreader import LogReader
 
 
 class Failure(NamedTuple):

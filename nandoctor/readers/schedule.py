@@ -17,8 +17,6 @@ from nandoctor.source import Location
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from nandoctor.readers.caffe import Solver
-
 # Where no max_iter is given nothing runs under `caffe train`; pycaffe may still step. So many iterations are looked at.
 DEFAULT_HORIZON = 10_000
 # A schedule that grows by this factor is no decay: no published warm-up starts higher than base_lr.
@@ -182,14 +180,14 @@ class Schedule(msgspec.Struct, frozen=True):
         return not self.refused and not self.parameter
 
 
-def schedule_of(solver: Solver, horizon: int | None = None) -> Schedule:
-    """Evaluates the solver's policy over its run.
+def schedule_of(policy: Policy, where: Callable[[str], Location], horizon: int | None = None) -> Schedule:
+    """Evaluates a solver's policy over its run.
 
     Args:
-        solver: the solver.
+        policy: the fields that make the rate.
+        where: the place of a field of the solver by its name.
         horizon: number of iterations to look at, if not max_iter (a log that runs past it).
     """
-    policy = solver.policy
     end = horizon if horizon is not None else policy.max_iter
     end = max(1, end if end > 0 else DEFAULT_HORIZON)
     refused = policy.refusal()
@@ -197,7 +195,7 @@ def schedule_of(solver: Solver, horizon: int | None = None) -> Schedule:
         parameter = "stepsize" if refused == "stepsize-zero" else "lr_policy"
         nan = math.nan
         return Schedule(
-            policy.name, end, nan, nan, nan, nan, refused=refused, parameter=parameter, location=solver.where(parameter)
+            policy.name, end, nan, nan, nan, nan, refused=refused, parameter=parameter, location=where(parameter)
         )
     points = {it: policy.rate(it) for it in _iterations(policy, end)}
     grows = abs(policy.base_lr) * GROWTH_FACTOR
@@ -222,7 +220,7 @@ def schedule_of(solver: Solver, horizon: int | None = None) -> Schedule:
         zero_at=found["zero_at"],
         grows_at=found["grows_at"],
         parameter=parameter,
-        location=solver.where(parameter) if parameter else None,
+        location=where(parameter) if parameter else None,
         points=tuple(points.items()),
     )
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from nandoctor.errors import UnreadableError
 from nandoctor.readers.lines import Source, aligned, compression, encoding
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def is_history(path: StrPath) -> bool:
     """Whether a table or JSON file holds a course of training, not a configuration or vocabulary."""
     try:
         head = next(Source(path).chunks(), b"")
-    except Exception:  # whatever cannot be read is no history
+    except UnreadableError:
         return False
     lowered = head[:HEAD].lower()
     if head.lstrip()[:1] in (b"{", b"["):
@@ -242,7 +243,7 @@ def _looks_like_log(path: str) -> bool:
     if re.search(r"\.(log|out|err|txt|jsonl?|stdout|stderr)(\.\d+)?(\.(gz|xz|zst|bz2))?$|^log|INFO", Path(path).name):
         try:
             head = b"".join(chunk for _, chunk in zip(range(8), Source(path).chunks()))
-        except Exception:  # whatever cannot be read is no log of this run
+        except UnreadableError:
             return False
         return bool(re.search(rb"(?i)loss|iteration|epoch|step|cost|traceback|nan", head))
     return False

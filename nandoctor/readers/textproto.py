@@ -9,132 +9,19 @@ and enum names stay text. The tree only points into the text, so printing it giv
 from __future__ import annotations
 
 import re
-from functools import cached_property
-from typing import NamedTuple, TypeVar, overload
-
-import msgspec
+from typing import NamedTuple
 
 from nandoctor.errors import TextFormatError
 from nandoctor.readers.literals import NONFINITE, Enum, joined, number_value, unescaped, word_value
-from nandoctor.source import LineIndex, Location, printable, snippet
+from nandoctor.readers.prototree import Document, Field, Message, Value
+from nandoctor.source import Location, printable, snippet
 
 # protobuf's own limit of nesting; a Caffe net needs 4, an unrolled one no more.
 MAX_DEPTH = 100
 # The largest nets (ResNet-1001) have about 50,000 fields. More are weights written as text; bounds time and memory.
 MAX_FIELDS = 500_000
 
-# `gc=False` below: a tree has no cycles, and the collector would walk over every field again and again.
-_T = TypeVar("_T")
-
 __all__ = ["MAX_DEPTH", "MAX_FIELDS", "Document", "Enum", "Field", "Message", "Value", "parse"]
-
-
-class Message(msgspec.Struct, eq=False, gc=False):
-    """The fields between two braces (or the whole file). `start` and `end` are the offsets of the text between them."""
-
-    fields: list[Field]
-    start: int
-    end: int
-
-    def field(self, path: str) -> Field | None:
-        """The first field at a dotted path; only first matches are followed on the way. A shorter path is faster."""
-        head, _, rest = path.partition(".")
-        for field in self.fields:
-            if field.name == head:
-                if not rest:
-                    return field
-                if isinstance(field.value, Message):
-                    found = field.value.field(rest)
-                    if found is not None:
-                        return found
-        return None
-
-    @overload
-    def get(self, path: str) -> Value | None: ...
-    @overload
-    def get(self, path: str, default: _T) -> Value | _T: ...
-    def get(self, path: str, default: object = None) -> object:
-        """The value of the first field at a dotted path, `default` if there is none."""
-        found = self.field(path)
-        return default if found is None else found.value
-
-    def all(self, path: str) -> list[Value]:
-        """The values of every field at a dotted path, in file order."""
-        return [field.value for field in self.every(path)]
-
-    def every(self, path: str) -> list[Field]:
-        """Every field at a dotted path, in file order; all matches are followed on the way."""
-        head, _, rest = path.partition(".")
-        if not rest:
-            return [field for field in self.fields if field.name == head]
-        found: list[Field] = []
-        for field in self.fields:
-            if field.name == head and isinstance(field.value, Message):
-                found += field.value.every(rest)
-        return found
-
-
-class Field(msgspec.Struct, eq=False, gc=False):
-    """A field and its place. All offsets are 0-based characters of the text.
-
-    start: of the name. value_start, value_end: of the value (of one element, if it stands in a list).
-    end: behind the whole field, list bracket included, separator not. after: behind its `,` or `;`, else equal to end.
-    """
-
-    name: str
-    value: Value
-    start: int
-    value_start: int
-    value_end: int
-    end: int
-    after: int
-
-    @property
-    def in_list(self) -> bool:
-        """Whether the value is an element of a `[...]` list."""
-        return self.end != self.value_end
-
-
-Value = Message | str | Enum | int | float | bool
-
-
-class Document(msgspec.Struct, eq=False, dict=True):
-    """A text and its tree. `error`: what stopped a `partial` reading; the tree holds what came before it."""
-
-    text: str
-    file: str
-    root: Message
-    first_line: int = 1
-    error: TextFormatError | None = None
-
-    @cached_property
-    def _lines(self) -> LineIndex:
-        return LineIndex(self.text)
-
-    def location(self, offset: int) -> Location:
-        """File, line and column of an offset; the line counts from `first_line`."""
-        line, column = self._lines.line_column(offset)
-        return Location(self.file, line + self.first_line - 1, column)
-
-    def source(self) -> str:
-        """The text, rebuilt from the tree and what lies between its fields: byte for byte what was read."""
-        parts: list[str] = []
-        _write(self.text, self.root, 0, len(self.text), parts)
-        return "".join(parts)
-
-
-def _write(text: str, message: Message, start: int, end: int, parts: list[str]) -> None:
-    at = start
-    for field in message.fields:
-        if isinstance(field.value, Message):
-            parts.append(text[at : field.value_start])
-            _write(text, field.value, field.value_start, field.value_end, parts)
-            at = field.value_end
-        else:
-            parts.append(text[at : field.value_start])
-            parts.append(text[field.value_start : field.value_end])
-            at = field.value_end
-    parts.append(text[at:end])
 
 
 # White space and comments. Python's \s also takes the no-break spaces of pasted text; \ufeff is a byte order mark.
@@ -268,7 +155,8 @@ class _Reader:
         field.after = head.end()
         if list_from < 0:
             return head.end()
-        return self.list_rest(field.name, field.start, at + 1, list_from)
+        pos, more = self.after_element(at + 1, list_from)
+        return self.elements(field.name, field.start, pos, list_from) if more else pos
 
     def abandon(self) -> None:
         """Ends every open message at the end of the text."""
@@ -283,34 +171,12 @@ class _Reader:
         if empty is not None:
             separator = _SEPARATOR.match(self.text, empty.end())
             return (separator or empty).end()
-        return self.list_element(name, at, pos, len(self.stack[-1].message.fields))
+        return self.elements(name, at, pos, len(self.stack[-1].message.fields))
 
-    def list_element(self, name: str, at: int, pos: int, list_from: int) -> int:
-        pos = self.skip(pos)
-        value = _VALUE.match(self.text, pos)
-        self.left -= 1
-        if value is None or value[_LIST] or self.left < 0:
-            raise self.no_value(at, pos, name, ":")
-        if value.lastindex == _OPEN:
-            return self.open(name, at, pos, list_from)
-        read, end, _ = self.scalar(value)
-        self.stack[-1].message.fields.append(Field(name, read, at, pos, end, end, end))
-        return self.list_rest(name, at, end, list_from)
-
-    def list_rest(self, name: str, at: int, pos: int, list_from: int) -> int:
-        """Goes on behind an element of a list."""
+    def elements(self, name: str, at: int, pos: int, list_from: int) -> int:
+        """Reads the elements of a list from `pos`, up to the first message among them, or to its end."""
         fields = self.stack[-1].message.fields
         while True:
-            following = _LIST_NEXT.match(self.text, pos)
-            if following is None:
-                raise self.expected("',' or ']' in the list", pos)
-            pos = following.end()
-            if following[1] == "]":
-                separator = _SEPARATOR.match(self.text, pos)
-                after = separator.end() if separator else pos
-                for field in fields[list_from:]:
-                    field.end, field.after = pos, after
-                return after
             pos = self.skip(pos)
             value = _VALUE.match(self.text, pos)
             self.left -= 1
@@ -320,7 +186,23 @@ class _Reader:
                 return self.open(name, at, pos, list_from)
             read, end, _ = self.scalar(value)
             fields.append(Field(name, read, at, pos, end, end, end))
-            pos = end
+            pos, more = self.after_element(end, list_from)
+            if not more:
+                return pos
+
+    def after_element(self, pos: int, list_from: int) -> tuple[int, bool]:
+        """Where to go on behind an element of a list, and whether another one follows."""
+        following = _LIST_NEXT.match(self.text, pos)
+        if following is None:
+            raise self.expected("',' or ']' in the list", pos)
+        pos = following.end()
+        if following[1] == ",":
+            return pos, True
+        separator = _SEPARATOR.match(self.text, pos)
+        after = separator.end() if separator else pos
+        for field in self.stack[-1].message.fields[list_from:]:
+            field.end, field.after = pos, after
+        return after, False
 
     def scalar(self, value: re.Match[str]) -> tuple[Value, int, int]:
         """The value of a match, where it ends, and where its separator ends."""

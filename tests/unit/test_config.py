@@ -14,7 +14,8 @@ from nandoctor.errors import TextFormatError, UnreadableError
 from nandoctor.ingest import Ingested, Inputs, ingest
 from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import KnowledgeBase
-from nandoctor.readers.config import MAX_CONFIG, TrainingConfig, config_of_text, read_config
+from nandoctor.readers.config import MAX_CONFIG, config_of_text, read_config
+from nandoctor.readers.settings import TrainingConfig
 from nandoctor.readers.sniff import ConfigForm, config_form, find_files
 from nandoctor.source import Location
 

@@ -19,11 +19,12 @@ import pytest
 
 from nandoctor.errors import UnreadableError, UsageError
 from nandoctor.kb.load import load_knowledge
-from nandoctor.readers import fastscan, lines, log, merge
+from nandoctor.readers import fastscan, lines, logreader, merge
 from nandoctor.readers.collect import AFTER, EDGE, KEEP_ALL, Gathered, thinned
 from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
-from nandoctor.readers.log import LogReader, read_run, read_text
+from nandoctor.readers.log import read_run, read_text
+from nandoctor.readers.logreader import LogReader
 from nandoctor.readers.metrics import metrics_kind
 from nandoctor.readers.series import onset
 from nandoctor.readers.sniff import find_files, sniff
@@ -296,7 +297,7 @@ def facts(run: Run) -> object:
 @pytest.mark.parametrize("path", ALL_LOGS, ids=[p.parent.name for p in ALL_LOGS])
 def test_sweeping_reads_what_reading_line_by_line_reads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swept = read_run([path], KB)
-    monkeypatch.setattr(log, "STRETCH", 10**9)
+    monkeypatch.setattr(logreader, "STRETCH", 10**9)
     assert facts(read_run([path], KB)) == facts(swept)
 
 
