@@ -23,7 +23,7 @@ from nandoctor.readers.log import LogReader
 from nandoctor.readers.runstate import LOSSES
 
 SMALL = 2 << 20  # bytes; a file up to this is parsed completely
-HEAD = 1 << 19  # bytes of a big file that are parsed before scanning
+HEAD = 1 << 18  # bytes of a big file that are parsed before scanning
 WINDOW, WIDE = 8, 32  # chunks; the second in what is beyond `ALL_VALUES`
 BEFORE, AFTER, END = 2, 1, 4  # chunks parsed in full before and after what is new, and at the end
 LEARN = 300  # chunks parsed because of lines of an unknown kind that look harmless
