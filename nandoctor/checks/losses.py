@@ -235,13 +235,12 @@ def own_layers(material: Material, check: Check) -> Look | None:
 
 def own_named(material: Material, check: Check) -> Look | None:
     """Layers outside BVLC Caffe whose name tells what they compute: `params.named` is a regular expression over it."""
-    pattern = re.compile(str(check.params["named"]), re.IGNORECASE)
     matches = []
     for layer in material.layers:
         if layer.type in KNOWN and layer.type != "Python" and (layer.type in STANDARD or not layer.is_loss):
             continue
         named = layer.text("python_param.layer") or layer.type
-        if layer.bottoms and pattern.search(named):
+        if layer.bottoms and re.search(str(check.params["named"]), named, re.IGNORECASE):
             at = (layer.where("python_param.layer" if layer.type == "Python" else "type"),)
             matches.append(Match(layer, at, {"kind": shown(named)}))
     return Look(tuple(matches))

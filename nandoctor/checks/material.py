@@ -12,6 +12,7 @@ from nandoctor.readers import series as curves
 from nandoctor.readers.caffe import Layer, Net, Solver
 from nandoctor.readers.facts import Run
 from nandoctor.readers.layer_types import SOURCES
+from nandoctor.readers.schedule import Schedule
 from nandoctor.readers.shapes import Shapes, infer_shapes
 from nandoctor.source import Location
 
@@ -68,6 +69,7 @@ class Material:
         self.solver = solver
         self.run = run
         self.input_shapes = input_shapes or {}
+        self.schedules: dict[int | None, Schedule] = {}  # by horizon
         # What the detectors' modules compute once for several checks, by layer id.
         self.scales: dict[int, float] = {}
         self.ranges: dict[int, Range] = {}

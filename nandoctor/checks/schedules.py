@@ -39,7 +39,7 @@ def schedule(material: Material, check: Check) -> Look | None:
     solver = material.solver
     if solver is None:
         return None
-    plan = solver.schedule(_horizon(material, solver))
+    plan = _plan(material, solver, _horizon(material, solver))
     at = tuple(solver.where(path) for path in ("lr_policy", "base_lr") if solver.has(path)) or (solver.location,)
     args: dict[str, Arg] = {"policy": shown(plan.policy or "-"), "base_lr": shown(solver.number("base_lr"))}
     outcome = str(check.params["outcome"])
@@ -126,13 +126,19 @@ def warm_up(material: Material, check: Check) -> Look | None:
     solver = material.solver
     if solver is None:
         return None
-    plan = solver.schedule()
+    plan = _plan(material, solver)
     at: tuple[Location, ...] = tuple(
         solver.where(path) for path in ("warmup_iter", "rampup_interval") if solver.whole(path) > 0
     )
     if not at and plan.policy == "sigmoid" and plan.first < plan.last / 2:
         at = (solver.where("lr_policy"),)
     return Look((Match(None, at, {"policy": shown(plan.policy)}),) if at else (), (solver.where("lr_policy"),))
+
+
+def _plan(material: Material, solver: Solver, horizon: int | None = None) -> Schedule:
+    if horizon not in material.schedules:
+        material.schedules[horizon] = solver.schedule(horizon)
+    return material.schedules[horizon]
 
 
 def _horizon(material: Material, solver: Solver) -> int | None:

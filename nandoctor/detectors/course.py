@@ -110,14 +110,16 @@ def loss_saturated(view: View) -> Iterator[Evidence]:
     for series in view.run.of("loss", "loss_part", "loss_running"):
         weight = abs(series.weight or 1.0) or 1.0
         total += series.count
+        least, most = 0.9 * FLOOR_1E20 * min(weight, 1.0), 1.1 * SATURATION * max(weight, 1.0)
+        readings = [r for r in series.readings if least <= abs(r.value) <= most]  # mostly none
         for ceiling in (SATURATION, FLOOR_1E20):
-            hits = [r for r in series.readings if abs(abs(r.value) / weight - ceiling) < 0.002 * ceiling]
-            hits = hits or [r for r in series.readings if abs(abs(r.value) - ceiling) < 0.002 * ceiling]
+            hits = [r for r in readings if abs(abs(r.value) / weight - ceiling) < 0.002 * ceiling]
+            hits = hits or [r for r in readings if abs(abs(r.value) - ceiling) < 0.002 * ceiling]
             if len(hits) >= 2 and (best is None or len(hits) > best[0]):
                 best = (len(hits), hits[0], series, ceiling)
         # Part of a batch at the ceiling shows as a value below it (k / batch of 87.3365), print after print.
         if view.run.framework == "caffe" and best is None:
-            near = [r for r in series.readings if 0.6 * SATURATION <= abs(r.value) / weight <= 1.002 * SATURATION]
+            near = [r for r in readings if 0.6 * SATURATION <= abs(r.value) / weight <= 1.002 * SATURATION]
             if len(near) >= 5 and len(near) >= 0.3 * series.count:
                 best = (len(near), near[0], series, SATURATION)
     if best is not None:

@@ -58,20 +58,18 @@ def distribution(observation: Observation, stated: dict[str, float]) -> Distribu
     leave less than `UNSAID_FLOOR` for the others are scaled down to leave that much; if every state is stated, they
     are normalised.
     """
-    background = {state.id: state.background for state in observation.states}
-    unsaid = [state for state in background if state not in stated]
+    states = observation.states
+    unsaid = [state.background for state in states if state.id not in stated]
     total = sum(stated.values())
     if not unsaid:
-        return tuple(stated[state] / total for state in background)
+        return tuple([stated[state.id] / total for state in states])
     rest = 1.0 - total
     scale = 1.0
     if rest < UNSAID_FLOOR:
         rest = UNSAID_FLOOR
         scale = (1.0 - rest) / total
-    shared = sum(background[state] for state in unsaid)
-    return tuple(
-        stated[state] * scale if state in stated else rest * background[state] / shared for state in background
-    )
+    shared = sum(unsaid)
+    return tuple([stated[s.id] * scale if s.id in stated else rest * s.background / shared for s in states])
 
 
 def build_tables(kb: KnowledgeBase) -> Tables:
@@ -83,12 +81,10 @@ def build_tables(kb: KnowledgeBase) -> Tables:
             stated[cause.id].setdefault(link.observation, {})[link.state] = link.probability
     rows = {}
     for observation in kb.observations.values():
-        total = sum(state.background for state in observation.states)
-        plain = tuple(state.background / total for state in observation.states)
-        rows[observation.id] = tuple(
-            distribution(observation, said) if (said := stated[cause].get(observation.id)) else plain
-            for cause in causes
-        )
+        total = sum([state.background for state in observation.states])
+        plain = tuple([state.background / total for state in observation.states])
+        said = [stated[cause].get(observation.id) for cause in causes]
+        rows[observation.id] = tuple([distribution(observation, links) if links else plain for links in said])
     faults = frozenset(cause.id for cause in kb.causes.values() if cause.fault)
     priors = (*(cause.prior_probability for cause in kb.causes.values()), NONE_PRIOR)
     pairs = fault_pairs(causes, faults)

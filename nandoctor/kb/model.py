@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+Link = str  # an id defined elsewhere: `kb check` looks it up, so its form is not checked at every start
 Probability = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 
 # The words and what they mean in the arithmetic. `never` is not zero: one mistaken answer must not kill the truth.
@@ -52,8 +53,8 @@ class Phrases(_Struct, frozen=True):
 class Shows(_Struct, frozen=True):
     """How often the cause shows a state of an observation."""
 
-    observation: Id
-    state: Id
+    observation: Link
+    state: Link
     how_often: FrequencyWord | Probability
     because: str = ""  # compulsory for `never`
 
@@ -66,7 +67,7 @@ class Shows(_Struct, frozen=True):
 class RemedyUse(_Struct, frozen=True):
     """A remedy of a cause. `efficacy`: how often it cures this cause. `masks`: hides the symptom, does not cure."""
 
-    use: Id
+    use: Link
     efficacy: FrequencyWord | Probability = "often"
     masks: bool = False
 
@@ -148,7 +149,7 @@ class Observation(_Struct, frozen=True):
     kind: Literal["course", "setup", "experiment", "clue"]
     title: Text  # short noun phrase for evidence lists: "loss before the NaN"
     states: tuple[State, ...]
-    normal: Id
+    normal: Link
     question: Text | None = None  # None: never asked
     minutes: Annotated[float, msgspec.Meta(ge=0)] = 0.3
     group: str = ""  # dependent observations share a group and count once
@@ -336,7 +337,7 @@ class Check(_Struct, frozen=True):
     clear: str = ""  # state of the observation when the check ran and did not fire ("" = says nothing)
     causes: tuple[str, ...] = ()
     edits: tuple[Edit, ...] = ()
-    remedies: tuple[Id, ...] = ()  # the remedies that `edits` carry out on this very finding
+    remedies: tuple[Link, ...] = ()  # the remedies that `edits` carry out on this very finding
     loader: str = ""  # real Caffe refuses this: the loader's message
     samples: tuple[CheckSample, ...] = ()
     checklist: tuple[int, ...] = ()

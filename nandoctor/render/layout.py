@@ -214,19 +214,25 @@ def _cause(ranked: RankedCause, rank: int, words: Words, details: bool) -> Cause
 
 def _causes(diagnosis: Diagnosis, words: Words, details: bool) -> tuple[tuple[CauseView, ...], tuple[CauseView, ...]]:
     ranked = sorted(diagnosis.causes, key=lambda c: -c.probability)
-    views = [_cause(cause, rank, words, details) for rank, cause in enumerate(ranked, 1)]
+    ranks = {cause.id: rank for rank, cause in enumerate(ranked, 1)}
+    mentioned = [c for c in ranked if c.probability >= MENTIONED_FROM]
     if diagnosis.verdict in ("healthy", "benign"):
-        shown = [v for v in views if v.id in FINE][:1]
-        others = [v for v in views if v.id not in (*FINE, NONE_OF_THESE)][:1]
-        return tuple(shown), tuple(v for v in others if v.probability >= MENTIONED_FROM)
-    if details:
-        shown = [v for v in views if v.probability >= MENTIONED_FROM] or views[:1]
-        return tuple(shown), ()
-    known = [v for v in views if v.id != NONE_OF_THESE]
-    shown = [v for n, v in enumerate(known) if n == 0 or v.probability >= DETAILED_FROM][:DETAILED_CAUSES]
-    shown = [v for v in views if v in shown or (v.id == NONE_OF_THESE and v.probability >= DETAILED_FROM)]
-    ids = {v.id for v in shown}
-    return tuple(shown), tuple(v for v in views if v.id not in ids and v.probability >= MENTIONED_FROM)
+        shown = [c for c in ranked if c.id in FINE][:1]
+        first = next((c for c in ranked if c.id not in (*FINE, NONE_OF_THESE)), None)
+        others = [first] if first in mentioned else []
+    elif details:
+        shown, others = mentioned or ranked[:1], []
+    else:
+        known = [c for c in ranked if c.id != NONE_OF_THESE]
+        detailed = [c for n, c in enumerate(known) if n == 0 or c.probability >= DETAILED_FROM][:DETAILED_CAUSES]
+        ids = {c.id for c in detailed}
+        shown = [c for c in ranked if c.id in ids or (c.id == NONE_OF_THESE and c.probability >= DETAILED_FROM)]
+        others = [c for c in mentioned if c not in shown]
+
+    def views(part: Sequence[RankedCause]) -> tuple[CauseView, ...]:
+        return tuple([_cause(cause, ranks[cause.id], words, details) for cause in part])
+
+    return views(shown), views(others)
 
 
 def _step(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import le
 
 import msgspec
 
@@ -77,11 +78,11 @@ def curve(run: Run) -> Curve | None:
     if series is None or not series.readings:
         return None
     readings = series.readings
-    by_step = all(r.step is not None for r in readings) and all(
-        (a.step or 0.0) <= (b.step or 0.0) for a, b in zip(readings, readings[1:])
-    )
-    by_step = by_step and (len(readings) == 1 or readings[0].step != readings[-1].step)
-    points = tuple(((r.step or 0.0) if by_step else float(r.line), r.value) for r in readings)
+    steps = [r.step for r in readings if r.step is not None]
+    by_step = len(steps) == len(readings) and all(map(le, steps, steps[1:]))
+    by_step = by_step and (len(steps) == 1 or steps[0] != steps[-1])
+    places = steps if by_step else [float(r.line) for r in readings]
+    points = tuple(zip(places, [r.value for r in readings]))
     start = points[0][0]
     last = end = points[-1][0]
     finite = [(x, y) for x, y in points if math.isfinite(y)]
@@ -255,12 +256,13 @@ def _raster(view: Curve, columns: int, rows: int) -> list[list[int]]:
             i += 1
             continue
         dot = round(view.across(x) * last_dot)
-        first = last = low = high = _dot_row(scale, y, rows)
+        values = [y]
         i += 1
         while i < len(points) and math.isfinite(points[i][1]) and round(view.across(points[i][0]) * last_dot) == dot:
-            last = _dot_row(scale, points[i][1], rows)
-            low, high = min(low, last), max(high, last)
+            values.append(points[i][1])
             i += 1
+        first, last = _dot_row(scale, values[0], rows), _dot_row(scale, values[-1], rows)
+        low, high = _dot_row(scale, max(values), rows), _dot_row(scale, min(values), rows)
         if before is not None:
             _join(grid, before, (dot, first))
         for row in range(low, high + 1):
