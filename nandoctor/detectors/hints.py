@@ -18,8 +18,9 @@ from nandoctor.readers.series import LOSS_ROLES
 DISTINCT = 40  # printed losses that are compared with a number format's grid
 SURE = 14.0  # bits: losses of a finer format all lie on the grid by chance once in 16,000 runs
 MIN_VALUES = 4
-# How often a program that loads weights says nothing of it in its log. Of our own runs outside Caffe, all that load weights
-# say so and all that are silent do not; set with care, as three runs are few. Hugging Face's from_pretrained is silent.
+# How often a program that loads weights says nothing of it in its log. Of our own runs outside Caffe, all that load
+# weights say so and all that are silent do not; set with care, as three runs are few. Hugging Face's from_pretrained
+# is silent.
 SILENT = {"scratch": 1.0, "pretrained": 0.4, "resumed": 0.25}
 SILENT_HF = {"scratch": 1.0, "pretrained": 0.95, "resumed": 0.25}
 
@@ -55,7 +56,7 @@ def names(tells: Sequence[Tell], view: View) -> Iterator[Evidence]:
 
 
 def _last_before(view: View, series: Series) -> Reading | None:
-    """The last finite reading before the NaN of the loss or on its line; before that of the series itself, if earlier."""
+    """The last finite reading before the NaN of the loss, or on its line."""
     readings = series.before_nonfinite()
     if view.start is not None and view.start[0].file == series.file:
         readings = [r for r in readings if r.line <= view.start[1].line]

@@ -101,11 +101,12 @@ def _check(item: Loaded) -> Iterator[Problem]:
 
 def _quantities(item: Loaded) -> Iterator[Problem]:
     if isinstance(item.entity, model.Quantities):
-        for field, rows in (("quantities", item.entity.quantities), ("tells", item.entity.tells)):
-            for number, row in enumerate(rows):
-                for place, name in enumerate(row.names):
-                    if wrong := regex_fault(name):
-                        yield problem(item, (field, number, "names", place), *wrong)
+        rows = [("quantities", number, row.names) for number, row in enumerate(item.entity.quantities)]
+        rows += [("tells", number, row.names) for number, row in enumerate(item.entity.tells)]
+        for field, number, names in rows:
+            for place, name in enumerate(names):
+                if wrong := regex_fault(name):
+                    yield problem(item, (field, number, "names", place), *wrong)
 
 
 def regex_fault(regex: str) -> tuple[str, str] | None:
