@@ -71,7 +71,7 @@ def ingest(kb: KnowledgeBase, inputs: Inputs, progress: Progress | None = None) 
     from nandoctor.detectors import observe
 
     seen, unchecked = observe(kb, run, net, solver)
-    if configs:
+    if configs or (run is not None and run.header and run.framework != "caffe"):
         from nandoctor.detectors import configs as arguments
 
         seen += arguments.observe(kb, configs, run)

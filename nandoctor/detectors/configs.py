@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from nandoctor.detectors import darknet
 from nandoctor.detectors.arguments import (
     STORED,
@@ -30,7 +32,7 @@ from nandoctor.detectors.arguments import (
 from nandoctor.diagnosis import Evidence
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Run
-from nandoctor.readers.settings import TrainingConfig
+from nandoctor.readers.settings import Setting, TrainingConfig, plain_scalar
 from nandoctor.source import Location, printable
 
 # Learning rates by optimizer: (usual up to, large up to). Adam: published default 1e-3, fine-tuning 1e-5 to 5e-5; LoRA
@@ -80,10 +82,12 @@ def observe(kb: KnowledgeBase, configs: Sequence[TrainingConfig], run: Run | Non
     for config in [c for c in configs if c.kind == "darknet"]:
         foreign = run is not None and run.framework not in ("", "darknet")
         found += darknet.observe(config, net_only=foreign)
-    arguments = Arguments([c for c in configs if c.kind != "darknet"])
-    if arguments.configs:
-        for detect in DETECTORS:
-            found += detect(arguments)
+    given = Arguments([c for c in configs if c.kind != "darknet"])
+    if given.configs:
+        found += [item for detect in DETECTORS for item in detect(given)]
+    if run is not None and (printed := printed_settings(run)) is not None:
+        said = [item for detect in OF_SETTINGS for item in detect(Arguments([printed]))]
+        found += [msgspec.structs.replace(item, origin="log") for item in said]
     if run is not None and run.framework:
         found = [item for item in found if item.observation != "framework"]
     first: dict[str, Evidence] = {}
@@ -92,6 +96,18 @@ def observe(kb: KnowledgeBase, configs: Sequence[TrainingConfig], run: Run | Non
         if observation is not None and observation.state(item.state) is not None:
             first.setdefault(item.observation, item)
     return list(first.values())
+
+
+def printed_settings(run: Run) -> TrainingConfig | None:
+    """The settings that the log prints at its beginning (a dump of arguments), as a configuration; None without any."""
+    file = run.files[0] if run.files else ""
+    here = {key: printed for key, printed in run.header.items() if not printed.file or printed.file == file}
+    if not here or run.framework == "caffe":
+        return None
+    settings = {
+        key.lower(): Setting(key.lower(), plain_scalar(printed.value), printed.line) for key, printed in here.items()
+    }
+    return TrainingConfig("other", file, settings)
 
 
 def framework(arguments: Arguments) -> Iterator[Evidence]:
@@ -112,23 +128,33 @@ def framework(arguments: Arguments) -> Iterator[Evidence]:
 
 
 def precision(arguments: Arguments) -> Iterator[Evidence]:
-    """The number format: the trainer's own switches first, then the type in which the weights are loaded or stored."""
-    state, found = number_format(arguments)
-    stored = arguments.find(*STORED)
-    hint = format_named(stored.setting) if stored is not None and published(stored.config) else ""
-    if found is None and not any(c.kind == "deepspeed" and decided(arguments) is None for c in arguments.configs):
-        if stored is not None and hint:
-            # from_pretrained loads fp32 unless told otherwise, so the type of the published weights is a hint.
-            hint = "pure_fp16" if hint == "fp16" else hint
-            odds = {"fp32": 0.4, "fp16": 0.4, "bf16": 0.3, "pure_fp16": 0.1, hint: 0.6}
-            yield seen("precision", hint, "stored", stored.at, likelihoods=odds, args=stored.args)
-    elif found is None:
+    """The number format: as it is stated, else the trainer's default."""
+    stated = list(stated_precision(arguments))
+    yield from stated
+    if not stated and not _left_open(arguments):
         at = Location(arguments.configs[0].file, 1, 1)
         if arguments.find("fp16.enabled", "bf16.enabled") is None:
             yield seen("precision", "fp32", "precision-default", at, trust=0.75)
-    else:
+
+
+def stated_precision(arguments: Arguments) -> Iterator[Evidence]:
+    """The trainer's own switches first, then the type in which the weights are loaded or stored."""
+    state, found = number_format(arguments)
+    stored = arguments.find(*STORED)
+    hint = format_named(stored.setting) if stored is not None and published(stored.config) else ""
+    if found is not None:
         trust = 0.95 if state != "fp32" else 0.6 if hint == "fp16" else 0.85
         yield seen("precision", state, "setting", found.at, trust=trust, args=found.args)
+    elif stored is not None and hint and not _left_open(arguments):
+        # from_pretrained loads fp32 unless told otherwise, so the type of the published weights is a hint.
+        hint = "pure_fp16" if hint == "fp16" else hint
+        odds = {"fp32": 0.4, "fp16": 0.4, "bf16": 0.3, "pure_fp16": 0.1, hint: 0.6}
+        yield seen("precision", hint, "stored", stored.at, likelihoods=odds, args=stored.args)
+
+
+def _left_open(arguments: Arguments) -> bool:
+    """Whether DeepSpeed's file leaves the number format to the trainer (`auto`)."""
+    return any(c.kind == "deepspeed" and decided(arguments) is None for c in arguments.configs)
 
 
 def lr_size(arguments: Arguments) -> Iterator[Evidence]:
@@ -306,6 +332,18 @@ def architecture(arguments: Arguments) -> Iterator[Evidence]:
         yield seen("architecture", "transformer", "setting", found.at, trust=0.85, args=found.args)
 
 
+# What says something where only some settings are printed: no setting there means nothing here.
+OF_SETTINGS = (
+    stated_precision,
+    lr_size,
+    schedule,
+    gradient_clipping,
+    warmup,
+    optimizer,
+    starting_point,
+    devices,
+    architecture,
+)
 DETECTORS = (
     framework,
     precision,

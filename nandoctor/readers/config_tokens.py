@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from nandoctor.errors import TextFormatError
-from nandoctor.readers.settings import NUMBER, Scalar, Value, as_float
+from nandoctor.readers.settings import Scalar, Value, plain_scalar
 from nandoctor.source import LineIndex, Location, printable
 
 
@@ -138,7 +138,7 @@ def yaml_tokens(text: str, file: str) -> Iterator[Token]:
                 yield Token("close", None, *place)
             elif isinstance(event, yaml.ScalarEvent):
                 plain = not event.style and not is_key
-                yield Token("key" if is_key else "value", _plain(event.value) if plain else event.value, *place)
+                yield Token("key" if is_key else "value", plain_scalar(event.value) if plain else event.value, *place)
             elif isinstance(event, yaml.AliasEvent):
                 yield Token("key" if is_key else "unknown", "" if is_key else None, *place)
             elif isinstance(event, yaml.DocumentEndEvent):
@@ -149,15 +149,3 @@ def yaml_tokens(text: str, file: str) -> Iterator[Token]:
         raise TextFormatError(f"not valid YAML: {exc.problem or exc.context}", Location(file, *place)) from None
     except yaml.YAMLError as exc:
         raise TextFormatError(f"not valid YAML: {' '.join(str(exc).split())}", Location(file, 1, 1)) from None
-
-
-def _plain(text: str) -> Scalar:
-    """A plain YAML scalar. `1e-4` is a number here: trainers convert it where PyYAML alone would leave text."""
-    word = text.lower()
-    if word in ("true", "yes", "on"):
-        return True
-    if word in ("false", "no", "off"):
-        return False
-    if word in ("", "~", "null", "none"):
-        return None
-    return as_float(text) if NUMBER.fullmatch(text) else text

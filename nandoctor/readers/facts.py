@@ -100,6 +100,14 @@ class Embedded(msgspec.Struct, frozen=True):
     phase: str = ""  # of a net dump: TRAIN or TEST
 
 
+class Printed(msgspec.Struct, frozen=True):
+    """A setting that the log prints: its value as text, and the place."""
+
+    value: str
+    line: int
+    file: str = ""  # only of a rotated log: the part it stands in
+
+
 class Run(msgspec.Struct, frozen=True):
     """One training run, read from one or several files of it."""
 
@@ -114,7 +122,7 @@ class Run(msgspec.Struct, frozen=True):
     top_shapes: dict[str, tuple[int, ...]] = {}  # Caffe: blob or layer top -> shape, from the log's "Top shape" lines
     solver_text: Embedded | None = None
     net_texts: tuple[Embedded, ...] = ()
-    header: dict[str, str] = {}  # key: value lines and argument dumps near the start (precision, batch_size, ...)
+    header: dict[str, Printed] = {}  # key: value lines and argument dumps near the start (precision, batch_size, ...)
     ended: Literal["", "complete", "crashed", "stopped"] = ""
     resumed_from: str = ""  # snapshot or checkpoint the log says it starts from
     several_runs: int = 1  # how many runs the file holds; the last one with numbers is this one

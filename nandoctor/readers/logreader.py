@@ -305,7 +305,7 @@ class LogReader:
                 self.hints[dialect.framework] = self.hints.get(dialect.framework, 0.0) + dialect.weight
         if self._dump is not None and self._dump.start == self.line + 1:
             return
-        self.run.read_header(text)
+        self.run.read_header(text, self.line)
         if not kind.events:
             self.unrecognised += 1
             kind.tries += 1

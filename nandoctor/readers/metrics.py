@@ -11,7 +11,7 @@ from typing import Literal
 
 from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, PLACES, Lexicon, number
-from nandoctor.readers.facts import Role, Run
+from nandoctor.readers.facts import Printed, Role, Run
 from nandoctor.source import printable
 
 MetricsKind = Literal["table", "json", "json lines", ""]
@@ -84,7 +84,7 @@ class Metrics:
         self.lexicon = lexicon
         self.line = 0
         self.series: dict[str, Gathered] = {}
-        self.header: dict[str, str] = {}
+        self.header: dict[str, Printed] = {}
         self.dialect = "tables"
         self.several = 1
         self._targets: dict[str, Gathered | str | None] = {}
@@ -234,4 +234,4 @@ def _close(metrics: Metrics, record: list[tuple[str, str, int]], inner: bool) ->
     if inner or any("loss" in name for name, _, _ in record):
         metrics.add(record)
     else:
-        metrics.header.update((name, value) for name, value, _ in record[:100])
+        metrics.header.update((name, Printed(value, line)) for name, value, line in record[:100])

@@ -8,7 +8,7 @@ from typing import Literal
 
 from nandoctor.readers.collect import PART, Events, Gathered, Layers
 from nandoctor.readers.dialect import PLACES, VALIDATION, Event, Line, RoleTable, number
-from nandoctor.readers.facts import Embedded, LayerReading, Role, Run
+from nandoctor.readers.facts import Embedded, LayerReading, Printed, Role, Run
 from nandoctor.readers.place import Place
 from nandoctor.readers.shape import Shape
 from nandoctor.source import printable
@@ -37,7 +37,7 @@ class RunState:
         self.top_shapes: dict[str, tuple[int, ...]] = {}
         self.solver: Embedded | None = None
         self.nets: list[Embedded] = []
-        self.header: dict[str, str] = {}
+        self.header: dict[str, tuple[str, int]] = {}
         self.ended: Literal["", "complete", "crashed", "stopped"] = ""
         self.ended_line = 0
         self.resumed_from = ""
@@ -72,7 +72,7 @@ class RunState:
         elif records == "row":
             return self._row(pattern, match, line)
         elif records == "header":
-            self.header.setdefault(match["key"].strip(), match["value"].strip())
+            self.header.setdefault(match["key"].strip(), (match["value"].strip(), line))
         elif records != "nothing":
             self._shape(records, match)
         return True
@@ -293,14 +293,14 @@ class RunState:
         if pattern.resumes:
             self.resumed_from = fields.get("checkpoint", "") or self.resumed_from or "a checkpoint"
 
-    def read_header(self, text: str) -> None:
+    def read_header(self, text: str, line: int) -> None:
         """Settings that stand before the first loss."""
         if self.has_loss or len(self.header) >= MAX_HEADER:
             return
         from nandoctor.readers.header import settings
 
         for key, value in settings(text)[:MAX_HEADER]:
-            self.header.setdefault(key, value)
+            self.header.setdefault(key, (value, line))
 
     def finish(self, parts: Sequence[str]) -> Run:
         """The run as the detectors see it; `parts` are the files of a rotated log, or the one file. Changes nothing."""
@@ -318,7 +318,7 @@ class RunState:
             top_shapes=dict(self.top_shapes),
             solver_text=self.solver,
             net_texts=tuple(self.nets),
-            header=dict(self.header),
+            header={k: Printed(text, n % PART, parts[n // PART]) for k, (text, n) in self.header.items()},
             ended=self.ended if last <= self.ended_line + GOES_ON else "",
             resumed_from=self.resumed_from,
         )

@@ -113,6 +113,18 @@ def as_float(text: str) -> float:
     return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
+def plain_scalar(text: str) -> Scalar:
+    """A plain YAML scalar. `1e-4` is a number here: trainers convert it where PyYAML alone would leave text."""
+    word = text.lower()
+    if word in ("true", "yes", "on"):
+        return True
+    if word in ("false", "no", "off"):
+        return False
+    if word in ("", "~", "null", "none"):
+        return None
+    return as_float(text) if NUMBER.fullmatch(text) else text
+
+
 def _numbers(text: str) -> list[float]:
     """The numbers of a text such as `.1,.1` or `(0.9, 0.98)`; none of a text with other words (`16-mixed`)."""
     bare = text.split("#", maxsplit=1)[0].strip().strip("()[]")

@@ -225,8 +225,8 @@ def test_false_friends() -> None:
     assert {s.quantity for s in run.series} == {"Loss"}
     run = read("pt-healthy-imagenet-inf")
     assert all(s.first_nonfinite is None for s in run.series)
-    assert run.header["lr"] == "0.1"
-    assert run.header["nan_policy"] == "raise"
+    assert run.header["lr"].value == "0.1"
+    assert run.header["nan_policy"].value == "raise"
 
 
 # case -> event kinds with line
@@ -258,7 +258,7 @@ def test_event_fields_name_the_users_own_line() -> None:
 
 def test_mm_header_is_kept() -> None:
     run = read("mm-lr-warmup")
-    assert run.header["Python"] == "3.11.7"
+    assert run.header["Python"].value == "3.11.7"
     assert series(run, "lr").role == "lr"
     assert series(run, "loss").unit == "iteration"
 
