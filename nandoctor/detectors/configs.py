@@ -128,10 +128,10 @@ def framework(arguments: Arguments) -> Iterator[Evidence]:
 
 
 def precision(arguments: Arguments) -> Iterator[Evidence]:
-    """The number format: as it is stated, else the trainer's default."""
+    """The number format: as it is stated, else DeepSpeed's default."""
     stated = list(stated_precision(arguments))
     yield from stated
-    if not stated and not _left_open(arguments):
+    if not stated and _left_open(arguments):
         at = Location(arguments.configs[0].file, 1, 1)
         if arguments.find("fp16.enabled", "bf16.enabled") is None:
             yield seen("precision", "fp32", "precision-default", at, trust=0.75)
@@ -153,7 +153,7 @@ def stated_precision(arguments: Arguments) -> Iterator[Evidence]:
 
 
 def _left_open(arguments: Arguments) -> bool:
-    """Whether DeepSpeed's file leaves the number format to the trainer (`auto`)."""
+    """Whether there is a file of DeepSpeed that does not decide the number format."""
     return any(c.kind == "deepspeed" and decided(arguments) is None for c in arguments.configs)
 
 
