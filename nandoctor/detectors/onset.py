@@ -15,6 +15,10 @@ MANY_STEPS = 7  # finite steps from which on their number says no more
 EARLY = 100  # the observation's "within the first 100 iterations"
 HUGE_RATIO = 30.0  # times the expected value (or times 10 where nothing is known) at which "huge" is as likely as not
 HUGE = 1e4  # real Caffe runs: 1e4 and more means sums, raw targets, raw inputs or a wrong filler
+ASSERTIONS = ("check-failed", "device-assert-triggered")
+# A ValueError or KeyError is no assertion on the data: its message says what it means, the end itself little. The
+# probability of such an end, given the state; `none` is small because a program seldom dies while nothing is wrong.
+PLAIN_EXCEPTION = {"none": 0.01, "assertion": 0.6, "segfault_without_nan": 0.05, "abort_after_nan": 0.05}
 ADVERSARIAL = r"loss_?[gd]\b|[gd]_loss|[gd] loss|gen|disc|adv"
 _PARTS = (
     ("ctc", "ctc"),
@@ -244,6 +248,11 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
                 "validation_only": 0.001}  # fmt: skip
         yield view.seen("nonfinite_where", "loss", "hidden", at=reading, series=series, likelihoods=odds)
         return
+    if view.told_onset is not None:
+        series, reading = view.told_onset
+        yield view.seen("nonfinite_where", "loss", "loss-nonfinite", at=reading, series=series, name=series.quantity,
+                        trust=0.9)  # fmt: skip
+        return
     gradient = view.gradient
     if gradient is not None and gradient.first_nonfinite is not None:
         share = gradient.nonfinite_count / max(gradient.count, 1)
@@ -303,8 +312,11 @@ def crash(view: View) -> Iterator[Evidence]:
         state = "abort_after_nan"
     elif segfault is not None:
         state = "segfault_without_nan"
-    else:
+    elif any(e.kind in ASSERTIONS or e.fields.get("exception") == "AssertionError" for e in view.run.events):
         state = "assertion"
+    else:
+        yield view.seen("crash", "assertion", "crash-assertion", where=where, likelihoods=PLAIN_EXCEPTION)
+        return
     yield view.seen("crash", state, f"crash-{state}", where=where, trust=0.98)
 
 

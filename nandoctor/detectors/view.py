@@ -13,6 +13,8 @@ from nandoctor.readers.facts import Reading, Run, Series
 from nandoctor.readers.series import median
 from nandoctor.source import Location
 
+STOPPED_BY_NAN = ("loss-became-nonfinite", "debug-nans")  # messages: detectron2's, and those of JAX's debug_nans
+
 
 class View:
     """The run with everything the detectors share, computed once."""
@@ -48,13 +50,22 @@ class View:
         return None
 
     @cached_property
+    def told_onset(self) -> tuple[Series, Reading] | None:
+        """A NaN that stopped the program before it was printed: the message tells of it, and often the iteration."""
+        if self.loss is None:
+            return None
+        told = (e for e in self.run.events if e.kind.startswith(STOPPED_BY_NAN) and e.location.file == self.loss.file)
+        event = min(told, key=lambda e: e.location.line, default=None)
+        if event is None:
+            return None
+        iteration = event.fields.get("iteration")
+        return self.loss, Reading(float(iteration) if iteration else None, event.location.line, math.nan)
+
+    @cached_property
     def start(self) -> tuple[Series, Reading] | None:
-        """The printed onset, or the hidden one if that is earlier."""
-        if self.onset is None:
-            return self.hidden_onset
-        if self.hidden_onset is not None and self.hidden_onset[1].line < self.onset[1].line:
-            return self.hidden_onset
-        return self.onset
+        """The printed onset; the hidden one, or the one that a message tells, if that is earlier."""
+        found = [onset for onset in (self.onset, self.hidden_onset, self.told_onset) if onset is not None]
+        return min(found, key=lambda onset: onset[1].line, default=None)
 
     @cached_property
     def loss(self) -> Series | None:

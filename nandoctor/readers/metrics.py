@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import PurePath
 from typing import Literal
 
 from nandoctor.readers.collect import Gathered
@@ -25,6 +26,9 @@ _TOKEN = (  # compiled when there is a JSON file
 )
 _NAME = re.compile(r"[^\W\d][\w ./%@#()\[\]+-]*")
 _VALUE = re.compile(r"(?<![\w.@/-])(?:[-+]?\d|(?:nan|inf|NaN|NAN)\b)")  # a number as a word of its own: no name
+TENSORBOARD = ("Wall time", "Step", "Value")  # the columns of its CSV export; the quantity is in the file's name
+_TAG = re.compile(r"(?:^|[-_. ])tag[-_](?P<tag>.+)")
+_HELD_OUT = re.compile(r"(?:^|[-_./])(?:val|valid|validation|test|eval|evaluation)(?:[-_./]|$)", re.IGNORECASE)
 _NAMES = ("loss", "epoch", "step", "iter", "lr", "acc")
 
 
@@ -151,10 +155,12 @@ class Metrics:
 def read_table(chunks: Iterator[bytes], name: str, lexicon: Lexicon) -> Run:
     """A table with a line of names (CSV, semicolons or tabs); empty cells, `NA` and text are left out.
 
-    A second line of names in the middle (a file appended to) begins the columns anew.
+    A second line of names in the middle (a file appended to) begins the columns anew. TensorBoard's export names its
+    quantity in the file's name only; where that says nothing it is taken for the loss, with a note.
     """
     metrics = Metrics(name, lexicon)
     delimiter, names = ",", list[str]()
+    notes: tuple[str, ...] = ()
     for chunk in chunks:
         for raw in chunk.splitlines():
             metrics.line += 1
@@ -166,6 +172,11 @@ def read_table(chunks: Iterator[bytes], name: str, lexicon: Lexicon) -> Run:
                 header = _header(line)
                 if header is not None:
                     delimiter, names = header
+                    if tuple(names) == TENSORBOARD:
+                        quantity = tensorboard_quantity(name, lexicon)
+                        names[2] = quantity or "loss"
+                        if not quantity:
+                            notes = (f"{printable(name)}: its name does not say what `Value` is; taken for the loss",)
                 continue
             record = []
             for column, cell in zip(names, cells):
@@ -177,7 +188,21 @@ def read_table(chunks: Iterator[bytes], name: str, lexicon: Lexicon) -> Run:
                         continue
                     record.append((column, text, metrics.line))
             metrics.add(record)
-    return metrics.finish()
+    return metrics.finish(notes)
+
+
+def tensorboard_quantity(file: str, lexicon: Lexicon) -> str:
+    """What the column `Value` of TensorBoard's export holds, by the file's name; "" if the name does not say.
+
+    `run-.-tag-loss.csv` is `loss`, `run-validation-tag-epoch_loss.csv` is `val_epoch_loss`.
+    """
+    stem = PurePath(file).name.partition(".csv")[0]
+    stem = re.sub(r" ?\(\d+\)$", "", stem)  # a browser's second download
+    tag = _TAG.search(stem)
+    if tag is None:
+        return stem if lexicon.roles.role(stem) not in ("other", "ignore", *PLACES) else ""
+    run = stem[: tag.start()]
+    return f"val_{tag['tag']}" if _HELD_OUT.search(run) and not _HELD_OUT.search(tag["tag"]) else tag["tag"]
 
 
 def read_json(chunks: Iterator[bytes], name: str, lexicon: Lexicon) -> Run:

@@ -235,7 +235,8 @@ def is_history(path: StrPath) -> bool:
         return b"loss" in lowered and any(
             word in lowered for word in (b'"step"', b'"epoch"', b'"iter"', b"log_history")
         )
-    return b"loss" in lowered.split(b"\n")[0]
+    first = lowered.split(b"\n")[0]
+    return b"loss" in first or first.startswith(b"wall time,step,value")
 
 
 def _looks_like_log(path: str) -> bool:

@@ -7,9 +7,12 @@ import pytest
 from nandoctor.detectors import course, debug, onset, quantities
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import Evidence
+from nandoctor.kb.load import load_knowledge
 from nandoctor.readers.facts import LayerReading, Reading, Run, Series
+from nandoctor.readers.log import read_text
 
 NAN, INF = math.nan, math.inf
+KB = load_knowledge()
 
 
 def series(role: str, *values: float, quantity: str = "loss", step: float = 1.0, **more: object) -> Series:
@@ -185,3 +188,52 @@ def test_debug_info_names_the_stage(layers: list[LayerReading], stage: str) -> N
     found = debug.first_bad(tuple(layers), frozenset({"loss"}), frozenset({"data"}))
     assert found is not None
     assert found.stage == stage
+
+
+# --- a NaN that a message tells, and the end of the log
+
+TRACEBACK = 'Traceback (most recent call last):\n  File "/home/u/train.py", line 88, in <module>\n'
+DETECTRON = "[11/20 15:51:10 d2.utils.events]:  eta: 0:00:00  iter: {}  total_loss: {}  loss_cls: 2.307  lr: 0.02\n"
+
+
+def read(text: str) -> dict[str, Evidence]:
+    view = View(read_text(text, "train.log", KB))
+    found = [item for detector in onset.DETECTORS for item in detector(view)]
+    return {e.observation: e for e in found if isinstance(e, Evidence)}
+
+
+@pytest.mark.parametrize("rest", ["", "loss_dict = {'loss_rpn_cls': nan, 'loss_rpn_loc': inf}\n"])
+@pytest.mark.parametrize(("printed", "at", "state"), [((19,), 27, "within_100"), ((19, 39, 59), 5027, "later")])
+def test_a_message_tells_when_the_loss_became_nonfinite(
+    printed: tuple[int, ...], at: int, state: str, rest: str
+) -> None:
+    text = "".join(DETECTRON.format(step, 7.305) for step in printed)
+    text += f"{TRACEBACK}FloatingPointError: Loss became infinite or NaN at iteration={at}!\n{rest}"
+    found = read(text)
+    assert found["nan_onset"].state == state
+    assert found["nan_onset"].note is not None
+    assert found["nan_onset"].note.args["step"] == str(at)
+    assert found["nan_onset"].locations[0].line == len(printed) + 3
+    assert found["nonfinite_where"].state in ("loss", "one_loss_of_several")
+    assert found["crash"].state == "abort_after_nan"
+
+
+def test_jax_stops_at_the_nan_it_names() -> None:
+    text = f"step 1 loss 2.3\nstep 2 loss 2.1\n{TRACEBACK}FloatingPointError: invalid value (inf) encountered in log\n"
+    found = read(text)
+    assert found["crash"].state == "abort_after_nan"
+    assert found["nan_onset"].state == "within_100"
+
+
+@pytest.mark.parametrize(
+    ("message", "plain"),
+    [
+        ("ValueError: Invalid beta parameter at index 0: 1.9", True),
+        ("ValueError: `momentum` must be a float between [0, 1].", True),
+        ("AssertionError: labels out of range", False),
+        ("RuntimeError: CUDA error: device-side assert triggered", False),
+    ],
+)
+def test_an_exception_that_is_no_assertion_says_little(message: str, plain: bool) -> None:
+    evidence = read(f"step 1 loss 2.3\nstep 2 loss 2.1\n{TRACEBACK}{message}\n")["crash"]
+    assert bool(evidence.likelihoods) == plain

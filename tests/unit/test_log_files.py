@@ -25,7 +25,7 @@ from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
 from nandoctor.readers.log import read_run, read_text
 from nandoctor.readers.logreader import LogReader
-from nandoctor.readers.metrics import metrics_kind
+from nandoctor.readers.metrics import metrics_kind, tensorboard_quantity
 from nandoctor.readers.series import onset
 from nandoctor.readers.sniff import find_files, sniff
 
@@ -280,6 +280,33 @@ def test_find_files_by_content(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(bytes(range(256)) * 10)
     found = {kind: [Path(p).name for p in paths] for kind, paths in find_files(tmp_path).items() if paths}
     assert found == {"log": ["a.txt"], "net": ["b.prototxt"], "solver": ["c.prototxt"], "metrics": ["metrics.csv"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity", "role"),
+    [
+        ("run-.-tag-loss.csv", "loss", "loss"),
+        ("run_train-tag-train_loss.csv", "train_loss", "loss"),
+        ("run-fold1_train-tag-Loss_train (1).csv", "Loss_train", "loss"),
+        ("run-validation-tag-epoch_loss.csv", "val_epoch_loss", "validation_loss"),
+        ("run-.-tag-Loss_val.csv", "Loss_val", "validation_loss"),
+        ("run-.-tag-grad_norm.csv", "grad_norm", "grad_norm"),
+        ("train_loss.csv", "train_loss", "loss"),
+        ("download.csv", "loss", "loss"),
+    ],
+)
+def test_tensorboards_export_names_its_quantity_in_the_files_name(
+    name: str, quantity: str, role: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text("Wall time,Step,Value\n1509.1,10,0.5\n1509.2,20,NaN\n1509.3,30,NaN\n")
+    run = read_run([path], KB)
+    assert [(s.quantity, s.role) for s in run.series] == [(quantity, role)]
+    assert run.series[0].first_nonfinite is not None
+    assert run.series[0].first_nonfinite[:2] == (20, 3)
+    assert any("taken for the loss" in note for note in run.notes) == (name == "download.csv")
+    assert bool(tensorboard_quantity(name, Lexicon(KB))) == (name != "download.csv")
+    assert find_files(tmp_path)["metrics"] == [str(path)]
 
 
 @pytest.mark.parametrize("path", ALL_LOGS, ids=[p.parent.name for p in ALL_LOGS])
