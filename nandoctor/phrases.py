@@ -2,7 +2,8 @@
 
 A phrase in Latin script is found word by word: stems, a typing error a word, any order nearby, scored by rapidfuzz. One
 in Chinese or Korean is found piece by piece, pieces parted by spaces. `re:` starts a regular expression over the
-normalised text, in which `{name}` is a term (`terms`); `re:^` one for whole answers, used by `dialogue.answer_in_words` only; `~` in front marks a weak hint.
+normalised text, in which `{name}` is a term (`terms`); `re:^` one for whole answers, used by `dialogue.answer_in_words`
+only; `~` in front marks a weak hint.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ _NANS = re.compile(r"\bnans\b")  # "no NaNs", "it nans out"; of the same length
 _DENYING = re.compile(  # an expression, without its escapes, that denies something by itself
     r"\b(?:no|not|never|nothing|without|neither|forgot|remov|un|non|less)\b|n't|\b(?:does|did|do|was|is|has|have|ca|wo)nt\b|\{(?:fine|useless|not|full)\}"
 )
+_NONE_IS = re.compile(r"\b(?:no|none of the) \w+ (?:is|are|was|were|has|have|can be) (?:\w+ )?$")
 _ESCAPE = re.compile(r"\\.")
 _STOP = re.compile(r"[。！？\n;；]|\. ")
 
@@ -169,6 +171,9 @@ class Index:
                 before = words[inside[0] - 1] if inside and inside[0] else None
                 denied = before is not None and before.stem == NOT and before.clause == words[inside[0]].clause
                 denied = denied or (not denies and any(words[i].stem == NOT for i in inside))
+                denied = denied or (
+                    not denies and _NONE_IS.search(norm[max(0, found.start() - 40) : found.start()]) is not None
+                )
                 denied = denied or (asian and denied_text(norm, *found.span()))
                 yield Match(phrase, EXPRESSION_SCORE, found.span(), denied, min(len(inside), 4))
 

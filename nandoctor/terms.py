@@ -21,20 +21,22 @@ _OTHER = r"(?:other|another|second|different|older|old|newer|new|previous|friend
 _FINE = (
     rf"{_NOT_BEFORE}(?:(?<!no )(?:works?|worked|working|trains?|trained|converges?|converged|runs?|ran|stable|ok|okay"
     r"|fine|perfect(?:ly)?|survives?|good|normal(?:ly)?|smooth(?:ly)?|well)"
-    r"|(?<!no )(?:fix(?:es|ed)|solv(?:es|ed)|cur(?:es|ed)|help(?:s|ed)|resolv(?:es|ed)|avoids?|prevents?|stabili[sz]e[sd]?)"
+    r"|(?<!no )(?:fix(?:es|ed)|solv(?:es|ed)|cur(?:es|ed)|help(?:s|ed)|resolv(?:es|ed)|avoids?|prevents?"
+    r"|stabili[sz]e[sd]?)"
     r"|no (?:more |longer |such )?(?:nans?|problems?|issues?|trouble|explosion|divergence)|never"
     r"|without (?:any |a )?(?:nans?|problems?|trouble|issues?)"
     r"|(?:nans? |it )?(?:is |are )?(?:gone|disappear(?:s|ed)?|vanish(?:es|ed)?)|go(?:es)? away|gets? past"
     r"|nans? (?:does not|doesn't|don't|never) (?:come|occur|appear|happen)\w*|perfectly normal)\b"
     r"(?! ?(?:until|till|for (?:a|some|the first|about|several)|at first|in the beginning|but (?:then|later|after|nan)"
     r"|and then|help|change|matter|fix|solve|work))"
+    rf"(?!{_CHAR}{{0,45}}?\b(?:then|until|till|later)\b{_CHAR}{{0,15}}?\bnan\b)"
 )
 
 TERMS = {
     "num": _NUMBER,
     "big": _BIG,
-    "gap": rf"{_CHAR}{{0,40}}?",
-    "near": rf"{_NEAR_CHAR}{{0,25}}?",
+    "gap": rf"{_CHAR}{{0,40}}?",  # within a sentence
+    "near": rf"{_NEAR_CHAR}{{0,25}}?",  # within a clause
     "sep": r"(?:,|;|->|=>|\.\.+| then| and| to| up to| next| finally|\s)+",
     "lr": r"(?:lr|learning[ _-]?rates?|base_lr|learningrate)",
     "less": (
@@ -60,22 +62,29 @@ TERMS = {
     "not": r"(?:no|not|never|without|doesn't|does not|did not|didn't|don't|do not|n't|cannot|can't|nothing)",
     "useless": (
         r"(?:(?:changes|changed|makes?|made|has|had|any|did|does|is|was|are|it|of|at|all|a|the|me|training|loss) )*"
-        r"(?:(?:no|not|never|doesn't|doesnt|didn't|didnt|don't|nothing|neither|without|hardly)\b(?: (?!come|occur|go)\w+){0,2}?"
+        r"(?:(?:no|not|never|doesn't|doesnt|didn't|didnt|don't|nothing|neither|without|hardly)\b"
+        r"(?: (?!come|occur|go)\w+){0,2}?"
         r" (?:help\w*|chang\w*|effects?|use|luck|differ\w*|matter\w*|work\w*|sol\w+|fix\w*|cur\w+|improve\w*"
         r"|anything|thing|good|influence)\b"
-        r"|(?:useless|irrelevant|in vain|neither|nothing|(?:the )?same(?: (?:thing|result|story|problem|issue))?)(?= *(?:[.,;)!]|$)))"
+        r"|(?:useless|irrelevant|in vain|neither|nothing|(?:the )?same(?: (?:thing|result|story|problem|issue))?)"
+        r"(?= *(?:[.,;)!]|$)))"
     ),
     # Chinese and Korean
     "zlr": r"(?:学习率|学习速率|learning rate|lr)",
     "zgap": r"[^。;!?\n]{0,14}?",
     "zfine": (
         r"(?:就|能|会|则|又|都|是|也|可以|一切|完全|训练|收敛|跑|得|很)*"
-        r"(?:正常|没事|没问题|没有问题|好了|就好|可以了|能收敛|收敛|稳定|不会再?(?:出现)? ?nan|不再|没有 ?nan|没nan|解决|不会出现)"
+        r"(?:正常|没事|没问题|没有问题|好了|就好|可以了|能收敛|收敛|稳定|不会再?(?:出现)? ?nan|不再|没有 ?nan|没nan"
+        r"|解决|不会出现)"
     ),
-    "zvain": r"(?:不行|没用|没有用|无效|没有?效果|没有?变化|还是|依然|仍|一样|无济于事|不管用|不起作用|没有?作用|没有?帮助|没改善)",
+    "zvain": (
+        r"(?:不行|没用|没有用|无效|没有?效果|没有?变化|还是|依然|仍|一样|无济于事|不管用|不起作用"
+        r"|没有?作用|没有?帮助|没改善)"
+    ),
     "kgap": r"[^.;!?\n]{0,14}?",
     "kfine": (
-        r"(?:정상|괜찮|문제 ?(?:가|는)? ?없|잘 ?(?:학습|돌아|됩|되|수렴|돼)|해결|사라|안 나|나지 않|나오지 않|수렴|멀쩡|안정)"
+        r"(?:정상|괜찮|문제 ?(?:가|는)? ?없|잘 ?(?:학습|돌아|됩|되|수렴|돼)|해결|사라|안 나|나지 않|나오지 않"
+        r"|수렴|멀쩡|안정)"
     ),
     "kvain": r"(?:똑같|소용|그대로|여전히|마찬가지|효과 ?(?:가)? ?없|변화 ?(?:가)? ?없|달라지지|nan)",
 }

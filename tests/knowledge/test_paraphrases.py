@@ -184,6 +184,65 @@ def test_texts_use_known_names() -> None:
             assert KB.observations[name].state(state), (item.text, name, state)
 
 
+def test_what_is_said_is_found(figures: Figures) -> None:
+    assert figures.recall >= 0.95, "\n".join(figures.notes)
+
+
+def test_little_else_is_found(figures: Figures) -> None:
+    assert figures.precision >= 0.93, "\n".join(figures.notes)
+
+
+def test_the_fault_is_among_the_first_three(figures: Figures) -> None:
+    assert figures.three / figures.texts >= 0.9, "\n".join(figures.notes)
+    assert figures.first / figures.texts >= 0.72
+
+
+def test_each_observation_is_found_more_often_than_not(figures: Figures) -> None:
+    rare = {name for name, said in figures.said.items() if said >= 5 and figures.found[name] < 0.75 * said}
+    assert not rare
+
+
+# What is asked, denied or said of something else, and what must not be read from it.
+NOT_SAID = [
+    ("could it be the lr?", "lower_lr_effect lr_suspicion lr_size"),
+    ("is it fp16?", "precision trigger"),
+    ("Should I lower the learning rate to 1e-5?", "lower_lr_effect lr_suspicion"),
+    ("Would a lower lr help? I have not tried it yet.", "lower_lr_effect lr_suspicion"),
+    ("should I try fp32 instead of amp?", "full_precision_effect"),
+    ("does it work in fp32 for you?", "full_precision_effect other_machine_effect"),
+    ("other people said a lower learning rate works", "lower_lr_effect lr_suspicion"),
+    ("trained fine in fp32 for 10 epochs, then nan too", "full_precision_effect"),
+    ("no box has zero width", "labels_valid"),
+    ("the gradients do not explode", "grad_norm_before_nan"),
+    ("the loss does not explode", "loss_before_nan"),
+    ("the loss doesn't jump before the nan", "loss_before_nan"),
+    ("no sqrt and no division in my loss", "loss_arithmetic named_operation"),
+    ("there is no exp anywhere in the model", "loss_arithmetic named_operation"),
+    ("I did not resume from a checkpoint", "starting_point resumed_at_onset trigger"),
+    ("momentum is 0.9 and weight decay 5e-4", "optimizer_fault"),
+    ("beta1=0.5, beta2=0.999", "optimizer_fault optimizer_settings"),
+    ("the scheduler is fine, lr never gets nan", "schedule lr_value"),
+    ("kernel 3 stride 2 pooling", "pooling_stride"),
+    ("loss goes from 2.3 to 1.1 to 0.9 and then nan", "first_loss nonfinite_where"),
+    ("I have 20 classes and labels from 0 to 19", "labels_valid named_label_error"),
+    ("no idea whether the data contains nan", "data_finite"),
+    ("How can I make sure there are no NaNs in my data?", "data_finite nan_onset"),
+    ("the same code works until epoch 5", "other_machine_effect"),
+    ("running on a 1080 ti with cuda 11", "device_clue other_machine_effect"),
+    ("16 bit grayscale images", "precision"),
+    ("the feature map is nan", "nonfinite_where"),
+    ("the lr schedule is exponential decay", "loss_arithmetic"),
+    ("target lengths are always shorter than the input lengths", "ctc_lengths"),
+    ("conv with padding 1", "trigger attention_mask"),
+]
+
+
+@pytest.mark.parametrize(("text", "names"), NOT_SAID, ids=lambda value: value[:40])
+def test_not_said(text: str, names: str) -> None:
+    told = {u.observation: u.phrase for u in understand(text, KB, limit=99)}
+    assert not {name: told[name] for name in names.split() if name in told}
+
+
 def main() -> None:
     """Prints the misses of the parts named (A, B, C)."""
     parts = sys.argv[1] if len(sys.argv) > 1 else "ABC"

@@ -10,6 +10,7 @@ import pytest
 from nandoctor.dialogue import answer_in_words, understand
 from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import LANGUAGES, KnowledgeBase, Observation
+from nandoctor.terms import expanded
 from nandoctor.wording import has_cjk, normalised, words_of
 
 KB = load_knowledge(cache=False)
@@ -244,8 +245,9 @@ def test_phrases_can_be_matched(observation: Observation) -> None:
             for phrase in getattr(state.phrases, language):
                 bare = phrase.removeprefix("~")
                 if bare.startswith("re:"):
-                    pattern = re.compile(bare[3:])
-                    assert not pattern.match(""), f"{phrase} matches nothing at all"
+                    whole = expanded(bare[3:])
+                    assert not re.compile(whole).match(""), f"{phrase} matches nothing at all"
+                    assert not re.search(r"\{[a-z]", whole), f"{phrase}: no such term"
                     literal = re.sub(r"\\.", "", bare[3:])
                     assert literal == normalised(literal), f"{phrase}: never matches normalised text"
                 else:
