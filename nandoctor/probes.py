@@ -485,9 +485,7 @@ def check_batch(
                     wrong.append(
                         f"batch: {name} labels out of range: {low} to {high}, {classes} classes; {_rows(rows)}"
                     )
-    for line in wrong:
-        _print(line, file)
-    return wrong
+    return _told(wrong, file)
 
 
 def check_weights(model: Module, *, file: TextIO | None = None) -> list[str]:
@@ -506,9 +504,7 @@ def check_weights(model: Module, *, file: TextIO | None = None) -> list[str]:
             seen.add(id(values))
             if not bool(torch.isfinite(values.detach()).all()):
                 wrong.append(f"weights non-finite: {_plain(name)}: {_share(values.detach())}")
-    for line in wrong:
-        _print(line, file)
-    return wrong
+    return _told(wrong, file)
 
 
 def check_optimizer(optimizer: Optimizer, *, file: TextIO | None = None) -> list[str]:
@@ -539,9 +535,7 @@ def check_optimizer(optimizer: Optimizer, *, file: TextIO | None = None) -> list
         for name, value in state.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 wrong.append(f"optimizer: state {name} of parameter {number} non-finite: {_share(value)}")
-    for line in wrong:
-        _print(line, file)
-    return wrong
+    return _told(wrong, file)
 
 
 def _named(found: object, name: str) -> Iterator[tuple[str, Tensor]]:
@@ -575,6 +569,12 @@ def _share(values: Tensor) -> str:
 def _rows(rows: list[int]) -> str:
     more = ", ..." if len(rows) > SAMPLES_SHOWN else ""
     return f"samples {', '.join(str(row) for row in rows[:SAMPLES_SHOWN])}{more}"
+
+
+def _told(wrong: list[str], file: TextIO | None) -> list[str]:
+    for line in wrong:
+        _print(line, file)
+    return wrong
 
 
 def _print(text: str, file: TextIO | None) -> None:

@@ -85,8 +85,8 @@ def result(page: Page, reply: Result, words: Words) -> None:
         page.blank()
         page.row(view.title, percent(view.probability), indent=INDENT, right_width=5, style="bold")
         cause = shown[view.id]
-        support = cause.support[: len(view.support)]
-        against = cause.against[: len(view.against)]
+        support = cause.support[: len(view.support.shown)]
+        against = cause.against[: len(view.against.shown)]
         _claims(page, support, against, words)
         if not support and not against:
             page.text(words("report.no-evidence"), INDENT, "dim")
@@ -153,9 +153,8 @@ def _remarks(page: Page, step: Step, words: Words, indent: int) -> None:
         short = edit_text(edit, words)
         more = len(step.edits) - 1
         text = words("report.edit-in", edit=short, place=str(edit.location)) if short else str(edit.location)
-        if more:
-            text += ", " + words("report.more-places", count=more)
-        page.text(text, indent, "dim")
+        rest = [words("report.more-places", count=more)] if more else []
+        page.text(words.listed([text, *rest]), indent, "dim")
     if step.tells:
         page.text(words("talk.tells", causes=listed(map(words.cause, step.tells), words)), indent, "dim")
     if step.masks:

@@ -88,9 +88,15 @@ class Words:
 
 
 class _Figure(float):
-    """A number that prints with three significant digits where the message asks for no other form."""
+    """A number that prints with three significant digits where the message asks for no other form.
+
+    `{count:place|places}` is no number but the word that goes with it, for languages that have a plural.
+    """
 
     def __format__(self, spec: str) -> str:
+        if "|" in spec:
+            one, _, many = spec.partition("|")
+            return one if self == 1 else many
         return super().__format__(spec) if spec else step_text(self) if self.is_integer() else number(self)
 
 

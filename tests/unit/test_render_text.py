@@ -270,7 +270,7 @@ def test_text_of_logs_and_files_cannot_drive_the_terminal(kb: KnowledgeBase) -> 
 
 
 def test_not_even_an_overlay_can_drive_the_terminal(kb: KnowledgeBase) -> None:
-    odd = Message("report.causes", "Causes\x1b[2J\x07")
+    odd = Message(id="report.causes", en="Causes\x1b[2J\x07")
     broken = KnowledgeBase(
         **{f: getattr(kb, f) for f in kb.__struct_fields__ if f != "messages"},
         messages=kb.messages | {"report.causes": odd},
@@ -282,7 +282,7 @@ def test_not_even_an_overlay_can_drive_the_terminal(kb: KnowledgeBase) -> None:
 def test_a_message_with_a_wrong_placeholder_shows_bare(kb: KnowledgeBase) -> None:
     broken = KnowledgeBase(
         **{f: getattr(kb, f) for f in kb.__struct_fields__ if f != "messages"},
-        messages=kb.messages | {"log.growth": Message("log.growth", "grows {oops} {0} {ratio:d}")},
+        messages=kb.messages | {"log.growth": Message(id="log.growth", en="grows {oops} {0} {ratio:d}")},
     )
     assert "grows {oops}" in text.render(samples.exploding(), broken)
 
