@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from nandoctor.consultation import Answered, Chose, Consultation, Event, Read, Said, Tried
+from nandoctor.consultation import Consultation
 from nandoctor.errors import NandoctorError
+from nandoctor.events import Answered, Chose, Event, Read, Said, Tried
 from nandoctor.interview import reasons, visits
 from nandoctor.interview.pending import Ask, AtPlan, Correct, Helped
 from nandoctor.interview.replies import (

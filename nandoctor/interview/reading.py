@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nandoctor.consultation import Consultation, Read, Said
+from nandoctor.consultation import Consultation
+from nandoctor.events import Read, Said
 from nandoctor.ingest import Ingested, Inputs
 from nandoctor.interview import hearing, reasons, visits
 from nandoctor.interview.pending import AtPlan, Carried, Free, SameRun

@@ -92,7 +92,7 @@ def _weighed(weighed: Weighed, words: Words) -> dict[str, Any]:
         "decibans": round(weighed.decibans, 2),
         "locations": _locations(weighed.locations),
         "origin": weighed.origin,
-        "text": words.note(weighed.note) if weighed.note else "",
+        "text": words.weighed(weighed),
     }
 
 

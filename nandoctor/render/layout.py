@@ -185,7 +185,7 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
 
 
 def _claim(weighed: Weighed, words: Words) -> Claim:
-    text = words.note(weighed.note) if weighed.note else ""
+    text = words.weighed(weighed)
     if not text:
         state = words.state(weighed.observation, weighed.state)
         text = words.pair(words.observation(weighed.observation), state)

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from nandoctor.diagnosis import Band, FileEdit, Note
+from nandoctor.diagnosis import Band, Evidence, FileEdit, Note, Weighed
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Run
 from nandoctor.render.scale import number, step_text
@@ -54,6 +54,12 @@ class Words:
         remedy = self.kb.remedies.get(remedy_id)
         return remedy.title.get(self.lang) if remedy else remedy_id
 
+    def weighed(self, weighed: Evidence | Weighed) -> str:
+        """What was seen, or what a remedy brought; "" where only the state is known."""
+        if weighed.origin == "tried":
+            return self(f"report.tried-{weighed.state}", remedy=self.remedy(weighed.observation))
+        return self.note(weighed.note) if weighed.note else ""
+
     def observation(self, observation_id: str) -> str:
         """The noun phrase of an observation."""
         observation = self.kb.observations.get(observation_id)
@@ -96,7 +102,7 @@ class _Figure(float):
     def __format__(self, spec: str) -> str:
         if "|" in spec:
             one, _, many = spec.partition("|")
-            return one if self == 1 else many
+            return one if float(self) == 1 else many
         return super().__format__(spec) if spec else step_text(self) if self.is_integer() else number(self)
 
 
