@@ -205,7 +205,7 @@ def _best_window(
     size = len(phrase.words)
     best: tuple[float, int, int] | None = None
     for at in numbers[:MOST_PLACES]:
-        window = _window(words, places, phrase.own, at, size + min(size - 1, 3))
+        window = _window(words, places, phrase, at, size + min(size - 1, 3))
         if window is None:
             continue
         first, last = window
@@ -223,9 +223,10 @@ def _best_window(
 
 
 def _window(
-    words: Sequence[Word], places: dict[str, list[int]], own: frozenset[str], at: int, room: int
+    words: Sequence[Word], places: dict[str, list[int]], phrase: Phrase, at: int, room: int
 ) -> tuple[int, int] | None:
-    """The shortest stretch with `words[at]` that holds all of `own`, in one sentence and at most `room` words long."""
+    """The shortest stretch with `words[at]` that holds all of the phrase, in one sentence and at most `room` words."""
+    own = phrase.own
     sentence = words[at].sentence
     near: list[int] = []
     for word in own:
@@ -244,10 +245,22 @@ def _window(
                 if words[place].stem == "inf" and "inf" not in own:
                     missing.discard("nan")
                 if not missing and place >= at:
-                    if place - start < room and (best is None or place - start < best[1] - best[0]):
+                    shorter = place - start < (room if best is None else best[1] - best[0])
+                    if shorter and not _mixed_up(words[start : place + 1], phrase):
                         best = (start, place)
                     break
     return best
+
+
+def _mixed_up(words: Sequence[Word], phrase: Phrase) -> bool:
+    """Whether the phrase's words stand in another order and in several statements.
+
+    Within one statement another order tells the same; in "loss 0 and gradient norm nan" the 0 is not the norm's.
+    """
+    if words[0].statement == words[-1].statement:
+        return False
+    stems = ("nan" if word.stem == "inf" and "inf" not in phrase.own else word.stem for word in words)
+    return list(dict.fromkeys(stem for stem in stems if stem in phrase.own)) != list(phrase.words)
 
 
 def _pieces(norm: str) -> tuple[tuple[tuple[str, ...], int], ...]:
