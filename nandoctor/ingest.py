@@ -6,6 +6,7 @@ Reading is separate from weighing, so that a consultation can undo an answer wit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 MAX_CONFIGS = 20  # of one folder
+CHUNKS_LOOKED_AT = 16  # of a folder's file, 2 MB: a Caffe log names its layers long before its first loss
+KNOWN_LINES, KNOWN_SHARE = 5, 0.01  # of these, that make a file of a folder a log of a training
 MAX_PROTOTXT = 64 << 20  # bytes; a net text beyond this is no net
 
 
@@ -135,7 +138,8 @@ class _Reading:
             path = Path(self.inputs.run_dir)
             if path.is_dir():
                 found = find_files(path)
-                logs = [*found.get("log", []), *found.get("metrics", []), *logs]
+                texts = [path for path in found.get("log", []) if shows_training(path, self.kb)]
+                logs = [*texts, *found.get("metrics", []), *logs]
                 net = net or next(iter(found.get("net", [])), "")
                 solver = solver or next(iter(found.get("solver", [])), "")
                 self._found_configs(found.get("config", []))
@@ -335,6 +339,22 @@ class _Reading:
             return parse(dump.text, dump.file, dump.line, partial=True)
         except NandoctorError:
             return None  # interleaved dumps are common; nothing is lost that the owner gave
+
+
+def shows_training(path: str, kb: KnowledgeBase) -> bool:
+    """Whether a dialect knows lines of the beginning of a file that nobody named.
+
+    One line in hundreds may come from anything: login.defs speaks of a "cost factor of 5".
+    """
+    from nandoctor.readers.lines import Source
+    from nandoctor.readers.log import read_text
+
+    try:
+        run = read_text(b"".join(islice(Source(path).chunks(), CHUNKS_LOOKED_AT)), path, kb)
+    except NandoctorError:
+        return False
+    known = sum(run.dialects.values())
+    return known >= KNOWN_LINES or known >= KNOWN_SHARE * run.lines > 0
 
 
 def read_prototxt(path: str) -> str:
