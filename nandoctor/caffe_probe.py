@@ -312,7 +312,7 @@ def command(  # noqa: PLR0917
 
 
 def _document(path: str) -> Document:
-    from nandoctor.ingest import read_prototxt
+    from nandoctor.files import read_prototxt
 
     return parse(read_prototxt(path), path)
 

@@ -93,12 +93,15 @@ def report(**options: Any) -> None:
     given = any(options[k] for k in ("run_dir", "logs", "net", "solver", "answers_file", "answer_list", "describe"))
     if options["resume"] or options["interactive"] or options["plain"] or not given:
         sys.exit(_consult(options, lang))
+    from nandoctor.render.words import Words
+
     consultation = _open(options)
     diagnosis = consultation.diagnosis
+    words = Words(consultation.kb, lang)
     for error in consultation.ingested.errors:
-        click.echo(f"nandoctor: {error}", err=True)
+        click.echo(f"nandoctor: {words.error(error)}", err=True)
     for note in consultation.ingested.notes:
-        click.echo(f"nandoctor: {printable(note)}", err=True)
+        click.echo(f"nandoctor: {words.remark(note)}", err=True)
     if options["patch_file"] or options["apply_now"]:
         _edit_files(consultation, options)
     if consultation.ingested.errors and not consultation.evidence:

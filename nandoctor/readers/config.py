@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from nandoctor.errors import TextFormatError, UnreadableError
+from nandoctor.errors import TextFormatError, UnreadableError, reason
 from nandoctor.readers.lines import encoding
 from nandoctor.readers.sniff import HEAD, ConfigForm, config_form
+from nandoctor.remark import Remark
 from nandoctor.source import LineIndex, Location, printable
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def read_config(path: StrPath) -> TrainingConfig:
     text = _text_of(path)
     form = config_form(text[:HEAD].encode("utf-8", "replace"), str(path))
     if not form:
-        raise UnreadableError(f"{printable(str(path))} is not a training configuration that nandoctor knows")
+        raise UnreadableError(Remark("{file} is not a training configuration that nandoctor knows", file=path))
     return config_of_text(text, str(path), form)
 
 
@@ -152,26 +153,29 @@ def config_of_text(text: str, file: str, form: ConfigForm) -> TrainingConfig:
         if item.name not in settings:
             settings[item.name] = item
         elif not in_list:
-            notes.append(f"{file}:{item.line}:{item.column}: `{item.name}` is given again; the last one counts")
+            place = Location(file, item.line, item.column)
+            notes.append(Remark("{place}: `{name}` is given again; the last one counts", place=place, name=item.name))
             settings[item.name] = item
     return TrainingConfig(_kind(settings), file, settings, notes=tuple(notes[:5]))
 
 
 def _text_of(path: StrPath) -> str:
-    name = printable(str(path))
     try:
         if Path(path).stat().st_size > MAX_CONFIG:
-            raise UnreadableError(f"{name}: more than {MAX_CONFIG >> 20} MB is too large for a training configuration")
+            size = MAX_CONFIG >> 20
+            raise UnreadableError(
+                Remark("{file}: more than {size} MB is too large for a training configuration", file=path, size=size)
+            )
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise UnreadableError(f"{name}: no such file") from None
+        raise UnreadableError(Remark("{file}: no such file", file=path)) from None
     except OSError as exc:
-        raise UnreadableError(f"{name}: {exc.strerror}") from None
+        raise UnreadableError(Remark("{file} cannot be read: {reason}", file=path, reason=reason(exc))) from None
     code, mark = encoding(data)
     if not data.strip():
-        raise UnreadableError(f"{name} is empty")
+        raise UnreadableError(Remark("{file} is empty", file=path))
     if b"\0" in data and not code.startswith("utf-"):
-        raise UnreadableError(f"{name} is binary, not a training configuration")
+        raise UnreadableError(Remark("{file} is binary, not a training configuration", file=path))
     return data[mark:].decode(code or "utf-8", "replace")
 
 
@@ -203,23 +207,33 @@ def _darknet(text: str, file: str) -> TrainingConfig:
             continue
         if bare[0] == "[":
             if len(sections) >= MAX_SETTINGS:
-                raise TextFormatError("too many sections", Location(file, number, 1))
+                raise TextFormatError(Remark("too many sections"), Location(file, number, 1))
             sections.append(Section(bare.strip("[]").lower(), number, {}))
             continue
         key, equals, value = bare.partition("=")
         column = len(line) - len(line.lstrip()) + 1
         if not equals or not sections:
-            what = "is not `key=value`" if sections else "stands before the first section"
-            notes.append(f"{file}:{number}:{column}: `{printable(bare[:40])}` {what}; Darknet skips or refuses it")
+            odd = (
+                "{place}: `{line}` is not `key=value`; Darknet skips or refuses it"
+                if sections
+                else "{place}: `{line}` stands before the first section; Darknet skips or refuses it"
+            )
+            notes.append(Remark(odd, place=Location(file, number, column), line=bare[:40]))
         elif key in sections[-1].options:
             first = sections[-1].options[key].line
-            notes.append(f"{file}:{number}:{column}: `{printable(key[:40])}` is given again; line {first} counts")
+            place = Location(file, number, column)
+            notes.append(
+                Remark("{place}: `{name}` is given again; line {line} counts", place=place, name=key[:40], line=first)
+            )
         else:
             sections[-1].options[key] = Setting(key, value, number, column)
     nets = [section for section in sections if section.name in ("net", "network")]
     if not nets or sections[0] is not nets[0]:
-        notes.append(f"{file}: Darknet wants [net] as the first section")
-    notes += [f"{file}:{net.line}: a second [net]; line {nets[0].line} counts" for net in nets[1:2]]
+        notes.append(Remark("{file}: Darknet wants [net] as the first section", file=file))
+    notes += [
+        Remark("{place}: a second [net]; line {line} counts", place=Location(file, net.line), line=nets[0].line)
+        for net in nets[1:2]
+    ]
     return TrainingConfig("darknet", file, nets[0].options if nets else {}, tuple(sections), tuple(notes[:5]))
 
 
@@ -262,7 +276,7 @@ def _gathered(tokens: Iterator[_Token], file: str) -> Iterator[tuple[Setting, bo
             listed = inside is not None or bool(levels and levels[-1].in_list)
             levels.append(_Level(key, [] if value == "[" else None, listed))
             if len(levels) > MAX_DEPTH:
-                raise TextFormatError(f"nested more than {MAX_DEPTH} deep", place)
+                raise TextFormatError(Remark("nested more than {depth} deep", depth=MAX_DEPTH), place)
             key = ("", token.line, token.column)
             continue
         if token.what == "close":
@@ -279,7 +293,7 @@ def _gathered(tokens: Iterator[_Token], file: str) -> Iterator[tuple[Setting, bo
             continue
         count += 1
         if count > MAX_SETTINGS:
-            raise TextFormatError("too many settings for a configuration", place)
+            raise TextFormatError(Remark("too many settings for a configuration"), place)
         name = _name([level.key[0] for level in levels] + [key[0]])
         in_list = bool(levels and (levels[-1].in_list or levels[-1].items is not None))
         yield Setting(name, value, key[1], key[2]), in_list
@@ -314,15 +328,15 @@ def _json(text: str, file: str) -> Iterator[_Token]:
         if found == "string":
             place = (place[0], place[1] - 1)  # of the quote
         if match is None or found is None:
-            raise _wrong(file, place, f"expected {wanted}")
+            raise _wrong(file, place, Remark("expected {what}", what=Remark.of(wanted)))
         token = match[found]
         at = match.end()
         if found == "end":
             if wanted != "the end":
-                raise _wrong(file, place, f"the file ends; expected {wanted}")
+                raise _wrong(file, place, Remark("expected {what}, but the file ends", what=Remark.of(wanted)))
             return
         if wanted == "the end":
-            raise _wrong(file, place, "something follows the closing brace")
+            raise _wrong(file, place, Remark("something follows the closing brace"))
         if found == "mark":
             if token in "{[" and wanted in ("a value", "a value or ]"):
                 open_.append(token)
@@ -337,7 +351,7 @@ def _json(text: str, file: str) -> Iterator[_Token]:
             elif token == ":" and wanted == "a colon":
                 wanted = "a value"
             else:
-                raise _wrong(file, place, f"expected {wanted}, found `{token}`")
+                raise _wrong(file, place, _not_found(wanted, token))
         elif found == "string" and wanted in ("a key", "a key or }"):
             yield _Token("key", _unquoted(token), *place)
             wanted = "a colon"
@@ -348,7 +362,7 @@ def _json(text: str, file: str) -> Iterator[_Token]:
             yield _Token("value", value, *place)
             wanted = "a comma or the closing bracket" if open_ else "the end"
         else:
-            raise _wrong(file, place, f"expected {wanted}, found `{printable(token[:20])}`")
+            raise _wrong(file, place, _not_found(wanted, token[:20]))
 
 
 def _skipped(text: str, at: int) -> int:
@@ -361,8 +375,12 @@ def _may_close(token: str, open_: list[str], wanted: str) -> bool:
     return fits and wanted in ("a comma or the closing bracket", "a key or }", "a value or ]")
 
 
-def _wrong(file: str, place: tuple[int, int], problem: str) -> TextFormatError:
-    return TextFormatError(f"not valid JSON: {problem}", Location(file, *place))
+def _not_found(wanted: str, token: str) -> Remark:
+    return Remark("expected {what}, found {found}", what=Remark.of(wanted), found=f"`{token}`")
+
+
+def _wrong(file: str, place: tuple[int, int], problem: Remark) -> TextFormatError:
+    return TextFormatError(Remark("not valid JSON: {problem}", problem=problem), Location(file, *place))
 
 
 def _unquoted(token: str) -> str:
@@ -389,7 +407,7 @@ def _yaml(text: str, file: str) -> Iterator[_Token]:
                 keys[-1] = not keys[-1]
             if isinstance(event, yaml.CollectionStartEvent):
                 if is_key:
-                    raise TextFormatError("a key must be plain text", Location(file, *place))
+                    raise TextFormatError(Remark("a key must be plain text"), Location(file, *place))
                 table = isinstance(event, yaml.MappingStartEvent)
                 keys.append(True if table else None)
                 yield _Token("open", "{" if table else "[", *place)
@@ -406,9 +424,11 @@ def _yaml(text: str, file: str) -> Iterator[_Token]:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise TextFormatError(f"not valid YAML: {exc.problem or exc.context}", Location(file, *place)) from None
+        problem = exc.problem or exc.context
+        raise TextFormatError(Remark("not valid YAML: {problem}", problem=problem), Location(file, *place)) from None
     except yaml.YAMLError as exc:
-        raise TextFormatError(f"not valid YAML: {' '.join(str(exc).split())}", Location(file, 1, 1)) from None
+        problem = " ".join(str(exc).split())
+        raise TextFormatError(Remark("not valid YAML: {problem}", problem=problem), Location(file, 1, 1)) from None
 
 
 def _plain(text: str) -> Scalar:

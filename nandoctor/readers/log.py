@@ -24,6 +24,7 @@ from nandoctor.readers.lines import overprinted, text_of, without_marks
 from nandoctor.readers.runstate import LOSSES, RunState
 from nandoctor.readers.shape import shape_of
 from nandoctor.readers.sweep import MAX_SHAPES, Sweep
+from nandoctor.remark import Remark
 from nandoctor.source import printable
 
 Progress = Callable[[int, int], None]
@@ -60,7 +61,7 @@ def read_run(
     if dialect and dialect not in kb.dialects:
         raise UsageError(f"no dialect `{printable(dialect)}`; there are: {', '.join(sorted(kb.dialects))}")
     if not paths:
-        raise UnreadableError("no log was given")
+        raise UnreadableError(Remark("no log was given"))
     return read_files([os.fspath(path) for path in paths], kb, dialect, progress)
 
 
@@ -423,12 +424,17 @@ class LogReader:
                 run = msgspec.structs.replace(run, solver_text=dump)
             else:
                 run = msgspec.structs.replace(run, net_texts=(*run.net_texts, dump))
-        name = printable(self.parts[0])
+        name = self.parts[0]
         notes = list(self.notes)
         if len(runs) > 1:
-            notes.append(f"{name} holds {len(runs)} runs; run {runs.index(state) + 1} is diagnosed")
+            number = runs.index(state) + 1
+            notes.append(
+                Remark(
+                    "{file} holds {count} runs; run {number} is diagnosed", file=name, count=len(runs), number=number
+                )
+            )
         if not any(s.role in LOSSES for s in run.series):
-            notes.append(f"{name}: no training loss was recognised in it")
+            notes.append(Remark("{file}: no training loss was recognised in it", file=name))
         return msgspec.structs.replace(
             run,
             dialects=dict(sorted(self.dialects.items(), key=lambda item: -item[1])),

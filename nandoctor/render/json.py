@@ -60,7 +60,7 @@ def report(diagnosis: Diagnosis, words: Words) -> dict[str, Any]:
             for observation, state, cause in diagnosis.what_if
         ],
         "next_question": _question(diagnosis, words),
-        "notes": list(diagnosis.notes),
+        "notes": [words.remark(note) for note in diagnosis.notes],
     }
 
 

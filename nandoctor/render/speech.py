@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nandoctor.diagnosis import Evidence
+from nandoctor.errors import NandoctorError
 from nandoctor.interview.pending import Choice
 from nandoctor.interview.replies import (
     Asking,
@@ -27,6 +28,7 @@ from nandoctor.interview.replies import (
     StepShown,
     Taken,
     Understood,
+    Unusable,
     Withdrawn,
 )
 from nandoctor.render.conclusion import (
@@ -122,9 +124,9 @@ def _understood(page: Page, reply: Understood, words: Words) -> None:
 def _files_read(page: Page, reply: FilesRead, words: Words) -> None:
     page.text(_what_was_read(reply, words))
     for error in reply.errors:
-        page.text(words("say.unreadable", detail=error), 0, "yellow")
+        _error(page, error, words)
     for note in reply.notes:
-        page.text(printable(note), INDENT, "dim")
+        page.text(words.remark(note), INDENT, "dim")
     if not reply.evidence:
         page.text(words("talk.read-nothing"))
         return
@@ -138,6 +140,19 @@ def _files_read(page: Page, reply: FilesRead, words: Words) -> None:
     _evidence(page, reply.evidence[:LISTED], words)
     if len(reply.evidence) > LISTED:
         page.text(words("talk.more", count=len(reply.evidence) - LISTED), INDENT, "dim")
+
+
+def _unusable(page: Page, reply: Unusable, words: Words) -> None:
+    _error(page, reply.error, words)
+
+
+def _error(page: Page, error: NandoctorError, words: Words) -> None:
+    """What is wrong with a file; of a mistake in it the line, with a caret below."""
+    page.text(words("say.unreadable", detail=words.remark(error.remark)), 0, "yellow")
+    line, _, caret = error.excerpt.partition("\n")
+    start = max(0, len(caret) - (page.width - INDENT) * 3 // 4)  # the caret stays in sight
+    for text in (line, caret) if caret else ():
+        page.line((" " * INDENT + cut(text[start:], page.width - INDENT), "dim"))
 
 
 def _what_was_read(reply: FilesRead, words: Words) -> str:
@@ -301,6 +316,7 @@ _SAYERS: dict[type[Any], Callable[[Page, Any, Words], None]] = {
     Sentence: _sentence,
     Understood: _understood,
     FilesRead: _files_read,
+    Unusable: _unusable,
     Asking: _asking,
     Picking: _picking,
     Taken: _taken,

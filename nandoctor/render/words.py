@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from nandoctor.diagnosis import Band, Evidence, FileEdit, Note, Weighed
-from nandoctor.kb.model import KnowledgeBase
+from nandoctor.errors import NandoctorError
+from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import Run
+from nandoctor.remark import Remark
 from nandoctor.render.scale import number, step_text
 from nandoctor.source import printable
 
@@ -43,6 +46,23 @@ class Words:
         events = (event for dialect in self.kb.dialects.values() for event in dialect.events)
         message = next((event.message for event in events if event.id == name and event.message), None)
         return _fill(message.get(self.lang), note.args) if message else printable(str(note.args.get("text", name)))
+
+    def remark(self, text: str) -> str:
+        """What a reader says of an input, in the language if its texts are there."""
+        message = self._remarks.get(text.template) if isinstance(text, Remark) else None
+        if message is None or not isinstance(text, Remark):
+            return printable(text)
+        return _fill(message.get(self.lang), {name: self.remark(value) for name, value in text.args.items()})
+
+    @cached_property
+    def _remarks(self) -> dict[str, Message]:
+        """The texts by their English: the readers know no ids."""
+        return {message.en: message for message in self.kb.messages.values()}
+
+    def error(self, error: NandoctorError) -> str:
+        """An error as `file:line:column: what`, with the line and the caret below if it has them."""
+        said = self.remark(error.remark)
+        return f"{said}\n{error.excerpt}" if error.excerpt else said
 
     def cause(self, cause_id: str) -> str:
         """The title of a cause, `none-of-these` included."""
@@ -106,7 +126,7 @@ class _Figure(float):
         return super().__format__(spec) if spec else step_text(self) if self.is_integer() else number(self)
 
 
-def _fill(template: str, args: dict[str, str | int | float] | dict[str, str | float]) -> str:
+def _fill(template: str, args: Mapping[str, str | float]) -> str:
     """Placeholders filled in. An overlay's mistake in one shows as the bare template, not as a traceback."""
     try:
         return template.format(**{k: clean(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
