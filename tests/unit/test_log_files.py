@@ -291,7 +291,7 @@ def test_logs_with_dumps_are_logs(path: Path) -> None:
 
 
 def facts(run: Run) -> object:
-    return repr(msgspec.to_builtins(run))
+    return repr(msgspec.to_builtins(run, enc_hook=str))
 
 
 @pytest.mark.parametrize("path", ALL_LOGS, ids=[p.parent.name for p in ALL_LOGS])

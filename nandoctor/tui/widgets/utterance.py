@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 from textual.app import RenderResult
@@ -29,9 +30,9 @@ class Laid(Widget):
 
     ALLOW_SELECT = True
 
+    @abstractmethod
     def page(self, width: int) -> Page:
         """The text for a width."""
-        raise NotImplementedError
 
     @property
     def coloured(self) -> bool:
