@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from nandoctor import suspects
 from nandoctor.diagnosis import Contradiction, Diagnosis, Evidence, Question, RankedCause
 from nandoctor.errors import UsageError
 from nandoctor.events import Answered, Chose, Event, Read, Said, Tried
@@ -18,6 +17,7 @@ from nandoctor.inference.belief import Belief, settled
 from nandoctor.inference.tables import NONE_OF_THESE, Tables, build_tables
 from nandoctor.ingest import Ingested, Inputs, Progress, ingest
 from nandoctor.kb.model import KnowledgeBase
+from nandoctor.suspects import ranked, ruled_out
 
 ANSWER_TRUST = 0.97  # an owner's answer is right this often
 
@@ -267,9 +267,9 @@ class Consultation:
         Raises:
             UsageError: an unknown cause id.
         """
-        for ranked in self.diagnosis.causes:
-            if ranked.id == cause:
-                return ranked
+        for suspect in self.diagnosis.causes:
+            if suspect.id == cause:
+                return suspect
         raise UsageError(f"unknown cause `{cause}`{_near(cause, self.kb.causes)}")
 
     # --- the result
@@ -277,7 +277,7 @@ class Consultation:
     @cached_property
     def causes(self) -> tuple[RankedCause, ...]:
         """Every cause with its evidence, best first."""
-        return suspects.ranked(self.belief, self.remedies_tried)
+        return ranked(self.belief, self.remedies_tried)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -301,7 +301,7 @@ class Consultation:
             contradictions=self.contradictions,
             next_question=question,
             what_if=tuple(inquiry.what_if(belief, self.kb, self.asked, trust=ANSWER_TRUST)) if question else (),
-            ruled_out=suspects.ruled_out(self.causes, belief),
+            ruled_out=ruled_out(self.causes, belief),
             framework=framework,
             notes=self.ingested.notes,
         )
