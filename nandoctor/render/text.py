@@ -59,7 +59,8 @@ class _TextReport:
         limit = int(width * PLACE_SHARE)
         full = max((display_width(str(place)) for place in places), default=0)
         self.names = short_names(place.file for place in places) if full > limit else {}
-        self.place_width = min(max((display_width(self._place((p,))) for p in places), default=0), limit)
+        texts = [self._place((place,)) for place in places] + _all_origins(self.report)
+        self.place_width = min(max(map(display_width, texts), default=0), limit)
 
     def page(self) -> Page:
         """All sections in the order in which a tired reader needs them."""
@@ -343,9 +344,17 @@ def printable_code(code: str) -> str:
     return "\n".join(" " * (len(line) - len(line.lstrip())) + printable(line.strip()) for line in code.split("\n"))
 
 
-def _all_places(report: Report) -> list[Location]:
+def _all_claims(report: Report) -> list[Claim]:
     claims = [claim for cause in report.causes for claim in cause.support.shown + cause.against.shown]
-    claims += [claim for _, claim in report.ruled_out]
-    groups = [claim.places for claim in claims] + [finding.places for finding in report.findings.shown]
+    return claims + [claim for _, claim in report.ruled_out]
+
+
+def _all_origins(report: Report) -> list[str]:
+    """Who said what no line shows: stands where the place would."""
+    return [claim.origin for claim in _all_claims(report) if not claim.places]
+
+
+def _all_places(report: Report) -> list[Location]:
+    groups = [claim.places for claim in _all_claims(report)] + [finding.places for finding in report.findings.shown]
     places = [place for group in groups for place in group[:1]]
     return places + [edit.location for step in report.plan for edit in step.edits.shown]

@@ -63,7 +63,8 @@ def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:
     named.append(title)
     forms = [words("verdict.first-step", step=form) for form in exact]
     forms += [words("verdict.first", step=form) for form in exact]
-    forms += [words("verdict.first-step", step=form.rstrip(".。")) for form in named]
+    for form in named:
+        forms += [words(message, step=form.rstrip(".。")) for message in ("verdict.first-step", "verdict.first")]
     return list(dict.fromkeys(forms))
 
 

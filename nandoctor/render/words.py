@@ -126,10 +126,20 @@ class _Figure(float):
         return super().__format__(spec) if spec else step_text(self) if self.is_integer() else number(self)
 
 
+class _Text(str):
+    """A value that came as text; `{count:place|places}` works for a number in it, too."""
+
+    def __format__(self, spec: str) -> str:
+        if "|" in spec:
+            one, _, many = spec.partition("|")
+            return one if self == "1" else many
+        return super().__format__(spec)
+
+
 def _fill(template: str, args: Mapping[str, str | float]) -> str:
     """Placeholders filled in. An overlay's mistake in one shows as the bare template, not as a traceback."""
     try:
-        return template.format(**{k: clean(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
+        return template.format(**{k: _Text(clean(v)) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
     except (KeyError, IndexError, ValueError, AttributeError):
         return template
 
