@@ -258,6 +258,8 @@ def _consult(options: dict[str, Any], lang: str) -> int:
     if options["resume"]:
         base = _knowledge(options["overlays"])
         start = resume(Path(options["resume"]), base, logs=options["logs"], **files)
+        if options["lang"]:  # else it goes on in the language of the last visit
+            start = start.having(lang=options["lang"])
     else:
         inputs = Inputs(logs=tuple(options["logs"]), dialect=options["dialect"], **files)
         start = begin(_open({**options, "run_dir": "", "logs": (), "net": "", "solver": ""}), lang, inputs)

@@ -17,6 +17,7 @@ from nandoctor.source import printable
 
 INDENT = 2
 CLAIMS = 6
+EDITS_SHOWN = 8  # of a step; the whole patch can be copied and saved
 PLACE_SHARE = 0.34  # of the width for `file:line`
 WORTH = 0.75  # decibans; less prints as nothing
 
@@ -92,7 +93,8 @@ def result(page: Page, reply: Result, words: Words) -> None:
             page.text(words("report.no-evidence"), INDENT, "dim")
     for cause_title, claim in report.ruled_out:
         page.blank()
-        page.text(f"{words('report.ruled-out')}: {cause_title}. {claim.text}", INDENT, "dim")
+        reason = claim.text.rstrip(".。")
+        page.text(words("talk.ruled-out", cause=cause_title, reason=reason), INDENT, "dim")
     for text in report.contradictions:
         page.text(text, INDENT, "yellow")
 
@@ -167,13 +169,15 @@ def how_to(page: Page, step: Step, words: Words, *, code: bool) -> None:
     for text in remedy.steps:
         page.text(text.get(words.lang), INDENT, label="·", label_width=1)
     names = short_names(edit.location.file for edit in step.edits)
-    for edit in step.edits:
+    for edit in step.edits[:EDITS_SHOWN]:
         place = f"{names[edit.location.file]}:{edit.location.line}"
         if page.width < NARROW:
             page.text(place, INDENT + 2, "cyan")
         lines = [("-", line) for line in edit.removed] + [("+", line) for line in edit.added]
         for number, (sign, line) in enumerate(lines):
             page.change(sign, printable(line), INDENT + 2, place if not number else "", display_width(place))
+    if len(step.edits) > EDITS_SHOWN:
+        page.text(words("report.more-places", count=len(step.edits) - EDITS_SHOWN), INDENT + 2, "dim")
     if code and step.snippet and not step.edits:
         page.text(words("talk.snippet", framework=words.framework(step.snippet_framework)), INDENT, "dim")
         page.code(step.snippet, INDENT + 2)

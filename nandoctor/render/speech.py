@@ -46,7 +46,7 @@ from nandoctor.render.page import NARROW, Page
 from nandoctor.render.phrases import evidence_text, listed, source_text, state_text
 from nandoctor.render.scale import step_text
 from nandoctor.render.width import cut, display_width
-from nandoctor.render.words import Words, minutes_text, percent, short_names
+from nandoctor.render.words import Words, capital, minutes_text, percent, short_names
 from nandoctor.source import printable
 
 LISTED = 8  # pieces of evidence listed after reading; the rest is one request away
@@ -99,7 +99,7 @@ def sentence(reply: Sentence | Picking, words: Words) -> str:
         elif name == "probability":
             args[name] = percent(float(value))
         else:
-            args[name] = value if isinstance(value, int | float) else printable(value)
+            args[name] = value if isinstance(value, int | float) else words.remark(value)
     return words(reply.id, **args)
 
 
@@ -201,9 +201,9 @@ def _picking(page: Page, reply: Picking, words: Words) -> None:
 def _taken(page: Page, reply: Taken, words: Words) -> None:
     observation = words.observation(reply.observation)
     if reply.state == "unknown":
-        page.text(words("talk.left-open", observation=observation))
+        page.text(capital(words("talk.left-open", observation=observation)))
     else:
-        page.text(state_text(reply.observation, reply.state, words))
+        page.text(capital(state_text(reply.observation, reply.state, words)))
 
 
 def believed_pieces(reply: Believed, words: Words) -> list[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from nandoctor.diagnosis import Diagnosis, RankedCause
 from nandoctor.readers.series import first_nonfinite, level
 from nandoctor.render.plot import file_name, loss_series
 from nandoctor.render.scale import number
-from nandoctor.render.words import Words, edit_text, new_value, percent
+from nandoctor.render.words import Words, capital, edit_text, new_value, percent
 from nandoctor.source import Location, printable
 
 NONE_OF_THESE = "none-of-these"
@@ -25,7 +25,7 @@ def verdicts(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
     if diagnosis.verdict == "undetermined" or not ranked:
         return _undetermined(diagnosis, ranked, words)
     known = [c for c in ranked if c.id != NONE_OF_THESE] or ranked
-    return tuple(_capital(form) for form in _suspects(known, first_steps(diagnosis, words), words))
+    return tuple(capital(form) for form in _suspects(known, first_steps(diagnosis, words), words))
 
 
 def _suspects(known: list[RankedCause], steps: list[str], words: Words) -> list[str]:
@@ -106,7 +106,3 @@ def _chance(diagnosis: Diagnosis, cause_id: str) -> float:
 
 def _joined(first: str, second: str) -> str:
     return first + ("" if first.endswith("。") else " ") + second
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:] if sentence[:1].isascii() else sentence

@@ -149,6 +149,11 @@ def clean(text: str) -> str:
     return "\u00a0".join(map(printable, text.split("\u00a0")))
 
 
+def capital(sentence: str) -> str:
+    """A noun phrase as the beginning of a sentence, where the script has capitals."""
+    return sentence[:1].upper() + sentence[1:] if sentence[:1].isascii() else sentence
+
+
 def percent(probability: float) -> str:
     """`91 %` with a no-break space; the ends are never certain: `< 1 %`, `> 99 %`."""
     rounded = f"{100 * probability:.0f}"

@@ -344,6 +344,8 @@ def test_what_is_no_command(text: str) -> None:
         ("loss went nan, log=runs/train.log.gz", ["runs/train.log.gz"]),
         ("日志 训练.log。", ["训练.log"]),
         ("train.log train.log", ["train.log"]),
+        ("train_val.prototx", ["train_val.prototx"]),
+        ("model.training is on", []),
         ("loss is 0/0 or inf/nan and/or 3.5", []),
         ("see https://example.org/train.log", []),
         ("I don't know, it's 'nan'", []),

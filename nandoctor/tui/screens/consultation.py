@@ -38,6 +38,7 @@ from nandoctor.tui.widgets.stepcard import StepCard
 from nandoctor.tui.widgets.utterance import OwnLine, PlanHead, Utterance
 
 WIDE = 90  # columns from which the side panel has room
+FILES_WIDTH = 40  # columns of the top line
 TELL_EVERY = 0.1  # seconds between two looks at the progress
 REPORT = "save nandoctor-report.md"
 
@@ -213,9 +214,7 @@ class ConsultationScreen(Screen[int]):
     async def _refresh_state(self) -> None:
         """Top line, side panel, prompt and keys follow the conversation."""
         now, words = self.kept.now, self.words
-        run = now.consultation.ingested.run
-        files = run.files if run else ()
-        self.query_one("#files", Static).update(cut(", ".join(printable(f.rsplit("/", 1)[-1]) for f in files), 40))
+        self.query_one("#files", Static).update(cut(", ".join(self._files()), FILES_WIDTH))
         first = ""
         if now.consultation.evidence or now.consultation.remedies_tried:
             cause, probability = now.consultation.belief.ranking[0]
@@ -224,6 +223,14 @@ class ConsultationScreen(Screen[int]):
         self.query_one(Panel).show(now.consultation, words)
         self.query_one(Prompt).placeholder = words(self._placeholder())
         await self.query_one(KeyLine).show(self._keys())
+
+    def _files(self) -> list[str]:
+        """The names of what was read: logs, net, solver."""
+        held = self.kept.now.consultation.ingested
+        paths = list(held.run.files) if held.run else []
+        paths += [held.net.file] if held.net and not held.net_in_log else []
+        paths += [held.solver.file] if held.solver and not held.solver_in_log else []
+        return [printable(path.rsplit("/", 1)[-1]) for path in paths]
 
     def _placeholder(self) -> str:
         pending = self.kept.now.pending
@@ -234,10 +241,10 @@ class ConsultationScreen(Screen[int]):
         return "ui.prompt-free"
 
     def _keys(self) -> list[Key]:
-        names_ = (("F1", "help", "help"), ("F2", "panel", "side"), ("F3", "why", "ask('why')"),
-                  ("F4", "find", "ask('find')"), ("^Z", "undo", "ask('undo')"), ("F6", "plan", "ask('plan')"),
-                  ("^S", "save", "save"), ("^P", "commands", "app.command_palette"),
-                  ("^C", "quit", "app.interrupt"))  # fmt: skip
+        names_ = (("F1", "help", "help"), ("F3", "why", "ask('why')"), ("F4", "find", "ask('find')"),
+                  ("^Z", "undo", "ask('undo')"), ("F6", "plan", "ask('plan')"), ("^S", "save", "save"),
+                  ("^C", "quit", "app.interrupt"), ("F2", "panel", "side"),
+                  ("^P", "commands", "app.command_palette"))  # fmt: skip
         return [Key(key, self.words(f"ui.key-{name}"), action) for key, name, action in names_]
 
     # --- reading
