@@ -25,6 +25,7 @@ from nandoctor.wording import (
     denied_words,
     has_cjk,
     is_letter,
+    is_value,
     normalised,
     words_of,
 )
@@ -253,14 +254,19 @@ def _window(
 
 
 def _mixed_up(words: Sequence[Word], phrase: Phrase) -> bool:
-    """Whether the phrase's words stand in another order and in several statements.
+    """Whether a value of the phrase is said of something else: before what it should follow, in another statement.
 
-    Within one statement another order tells the same; in "loss 0 and gradient norm nan" the 0 is not the norm's.
+    In "loss 0 and gradient norm nan" the 0 is not the norm's; "0 is the gradient norm" tells what "norm 0" does.
     """
-    if words[0].statement == words[-1].statement:
-        return False
-    stems = ("nan" if word.stem == "inf" and "inf" not in phrase.own else word.stem for word in words)
-    return list(dict.fromkeys(stem for stem in stems if stem in phrase.own)) != list(phrase.words)
+    places: dict[str, Word] = {}
+    for word in words:
+        places.setdefault("nan" if word.stem == "inf" and "inf" not in phrase.own else word.stem, word)
+    return any(
+        places[owner].start > places[value].start and places[owner].statement != places[value].statement
+        for number, value in enumerate(phrase.words)
+        if is_value(value)
+        for owner in phrase.words[:number]
+    )
 
 
 def _pieces(norm: str) -> tuple[tuple[tuple[str, ...], int], ...]:

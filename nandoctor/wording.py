@@ -190,6 +190,11 @@ def normalised(text: str) -> str:
     return lower
 
 
+def is_value(stem: str) -> bool:
+    """Whether a word is what a quantity may be: a number, NaN, Inf."""
+    return stem in ("nan", "inf") or stem[0].isdigit()
+
+
 def has_cjk(text: str) -> bool:
     """Whether Chinese or Korean characters stand in the text."""
     return not text.isascii() and re.search(f"[{CJK}]", text) is not None

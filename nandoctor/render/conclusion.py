@@ -155,8 +155,9 @@ def _remarks(page: Page, step: Step, words: Words, indent: int) -> None:
         short = edit_text(edit, words)
         more = len(step.edits) - 1
         text = words("report.edit-in", edit=short, place=str(edit.location)) if short else str(edit.location)
-        rest = [words("report.more-places", count=more)] if more else []
-        page.text(words.listed([text, *rest]), indent, "dim")
+        if more:
+            text = words("report.also-places", text=text, more=words("report.more-places", count=more))
+        page.text(text, indent, "dim")
     if step.tells:
         page.text(words("talk.tells", causes=listed(map(words.cause, step.tells), words)), indent, "dim")
     if step.masks:
