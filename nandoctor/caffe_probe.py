@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,41 +34,21 @@ _NETS = ("net", "train_net", "net_param", "train_net_param")
 DATA_ITERATIONS = 1_000_000
 
 
-def write_probes(
-    net: Document | None,
-    solver: Document | None,
-    folder: Path,
-    *,
-    layers: Sequence[str] = (),
-    snapshot: str = "",
-    onset: float | None = None,
-    stop: bool = False,
-    force: bool = False,
-) -> list[Path]:
-    """Writes the probes into a folder, which is made if it is missing.
+def write_probes(texts: Mapping[str, str], folder: Path, *, force: bool = False) -> list[Path]:
+    """Writes what `probe_texts` made into a folder, which is made if it is missing.
 
     Args:
-        net: the owner's training net; None: only the solver is written, with `debug_info`.
-        solver: the owner's solver, if there is one.
-        folder: where to.
-        layers: names of the layers to watch; none: all of them.
-        snapshot: the `.solverstate` to start from; its iteration is read from its name. "": the last one up to
-            `onset` that the solver's own `snapshot` and `snapshot_prefix` make.
-        onset: the iteration of the last finite loss; that of the first non-finite one is too late if the log does not
-            show every iteration.
-        stop: let the layers end the run at the first non-finite number; else they report it and the run goes on, so
-            that the log shows what follows.
+        texts: file name -> text.
+        folder: where to; the one the texts were made for.
         force: overwrite files of these names.
 
     Returns:
-        the files written, in this order: net, layer, data net, data solver, solver.
+        the files written, in the order of `texts`.
 
     Raises:
-        UsageError: an unknown layer; files exist already; nothing to write.
-        UnreadableError: the net is of the format of 2014, which has no Python layers, or has no layers; the folder
-            cannot be written.
+        UsageError: files exist already.
+        UnreadableError: the folder cannot be written.
     """
-    texts = probe_texts(net, solver, folder, layers=layers, snapshot=snapshot, onset=onset, stop=stop)
     paths = [folder / name for name in texts]
     there = [path.name for path in paths if path.exists()]
     if there and not force:
@@ -92,7 +72,24 @@ def probe_texts(
     onset: float | None = None,
     stop: bool = False,
 ) -> dict[str, str]:
-    """What `write_probes` writes: file name -> text. Raises the same errors, but for those of the folder."""
+    """The probes as texts: file name -> text, in this order: net, layer, data net, data solver, solver.
+
+    Args:
+        net: the owner's training net; None: only the solver is written, with `debug_info`.
+        solver: the owner's solver, if there is one.
+        folder: where they will lie; the solvers name their nets by absolute path.
+        layers: names of the layers to watch; none: all of them.
+        snapshot: the `.solverstate` to start from; its iteration is read from its name. "": the last one up to
+            `onset` that the solver's own `snapshot` and `snapshot_prefix` make.
+        onset: the iteration of the last finite loss; that of the first non-finite one is too late if the log does not
+            show every iteration.
+        stop: let the layers end the run at the first non-finite number; else they report it and the run goes on, so
+            that the log shows what follows.
+
+    Raises:
+        UsageError: an unknown layer; neither net nor solver.
+        UnreadableError: the net is of the format of 2014, which has no Python layers, or has no layers.
+    """
     if net is None and solver is None:
         raise UsageError("a probe needs a net or a solver")
     if net is not None and kind_of(net) == "solver":
@@ -308,14 +305,14 @@ def command(  # noqa: PLR0917
     owner = None if solver_document is None else read_solver(solver_document)
     # The solver's interval tells the last of many; a solver that was changed since, or is not given, leaves the log's.
     snapshot = (snapshot_before(owner, course.last_finite) if owner is not None else "") or course.snapshot
-    paths = write_probes(
-        net_document, solver_document, Path(folder), layers=layers, snapshot=snapshot, stop=stop, force=force
-    )
+    place = Path(folder)
+    texts = probe_texts(net_document, solver_document, place, layers=layers, snapshot=snapshot, stop=stop)
+    paths = write_probes(texts, place, force=force)
     return how_to(paths, kb, lang, snapshot=snapshot, weights=course.weights, onset=course.onset)
 
 
 def _document(path: str) -> Document:
-    from nandoctor.ingest import read_prototxt
+    from nandoctor.files import read_prototxt
 
     return parse(read_prototxt(path), path)
 

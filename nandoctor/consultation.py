@@ -5,69 +5,21 @@ Immutable: every step returns a new `Consultation`, so undo is free and any orde
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import Literal
 
-import msgspec
-
-from nandoctor.diagnosis import (
-    Contradiction,
-    Diagnosis,
-    Evidence,
-    Question,
-    RankedCause,
-    Weighed,
-)
+from nandoctor.diagnosis import Contradiction, Diagnosis, Evidence, Question, RankedCause
 from nandoctor.errors import UsageError
-from nandoctor.inference import explain, inquiry, planning
-from nandoctor.inference.belief import Belief, band, likelihood, settled
+from nandoctor.events import Answered, Chose, Event, Read, Said, Tried
+from nandoctor.inference import inquiry, planning
+from nandoctor.inference.belief import Belief, settled
 from nandoctor.inference.tables import NONE_OF_THESE, Tables, build_tables
 from nandoctor.ingest import Ingested, Inputs, Progress, ingest
 from nandoctor.kb.model import KnowledgeBase
+from nandoctor.suspects import ranked, ruled_out
 
-RULED_OUT_AT_MOST = 0.03  # probability up to which a popular suspect is said to be ruled out
-RULED_OUT_DECIBANS = -6.0  # and by one piece of evidence of at least a factor of four
 ANSWER_TRUST = 0.97  # an owner's answer is right this often
-
-
-class Answered(msgspec.Struct, frozen=True, tag="answered"):
-    """The owner chose a state; `unknown` means asked, and no evidence."""
-
-    observation: str
-    state: str
-    asked: bool = True  # by the program, rather than given at once
-
-
-class Said(msgspec.Struct, frozen=True, tag="said"):
-    """Free words, and what was understood from them (after corrections)."""
-
-    text: str
-    understood: tuple[Evidence, ...] = ()
-
-
-class Tried(msgspec.Struct, frozen=True, tag="tried"):
-    """A remedy was tried: it helped, or it did not."""
-
-    remedy: str
-    helped: bool
-
-
-class Read(msgspec.Struct, frozen=True, tag="read"):
-    """Files were handed over; replaces what was read before."""
-
-    inputs: Inputs
-
-
-class Chose(msgspec.Struct, frozen=True, tag="chose"):
-    """Files and owner disagreed about an observation, and the owner said who is right."""
-
-    observation: str
-    keep: Literal["file", "owner"]
-
-
-Event = Answered | Said | Tried | Read | Chose
 
 
 @lru_cache(maxsize=4)
@@ -315,9 +267,9 @@ class Consultation:
         Raises:
             UsageError: an unknown cause id.
         """
-        for ranked in self.diagnosis.causes:
-            if ranked.id == cause:
-                return ranked
+        for suspect in self.diagnosis.causes:
+            if suspect.id == cause:
+                return suspect
         raise UsageError(f"unknown cause `{cause}`{_near(cause, self.kb.causes)}")
 
     # --- the result
@@ -325,21 +277,7 @@ class Consultation:
     @cached_property
     def causes(self) -> tuple[RankedCause, ...]:
         """Every cause with its evidence, best first."""
-        # What a file says without a line to show (which program wrote the log) counts, and is not listed.
-        weighed = {
-            cause: [w for w in items if w.locations or w.origin not in ("log", "net", "solver")]
-            for cause, items in explain.weights(self.belief).items()
-        }
-        return tuple(
-            RankedCause(
-                id=cause,
-                probability=probability,
-                band=band(probability),
-                support=tuple(w for w in weighed[cause] if w.decibans > 0),
-                against=tuple(w for w in weighed[cause] if w.decibans < 0),
-            )
-            for cause, probability in self.belief.ranking
-        )
+        return ranked(self.belief, self.remedies_tried)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -363,7 +301,7 @@ class Consultation:
             contradictions=self.contradictions,
             next_question=question,
             what_if=tuple(inquiry.what_if(belief, self.kb, self.asked, trust=ANSWER_TRUST)) if question else (),
-            ruled_out=self._ruled_out(),
+            ruled_out=ruled_out(self.causes, belief),
             framework=framework,
             notes=self.ingested.notes,
         )
@@ -378,36 +316,6 @@ class Consultation:
         held = self.belief.evidence.get("framework")
         return held.state if held and not held.hint else ""
 
-    def _ruled_out(self) -> tuple[tuple[str, Weighed], ...]:
-        """Popular suspects that the evidence excludes: the learning rate above all, with the strongest reason."""
-        found = []
-        for ranked in self.causes:
-            if ranked.id != "learning-rate-too-high" or ranked.probability > RULED_OUT_AT_MOST:
-                continue
-            reasons = [w for w in (*ranked.against, *self._alone(ranked.id)) if w.decibans <= RULED_OUT_DECIBANS]
-            # What the run did convinces an owner more than what another fault explains.
-            course = [w for w in reasons if not self.tables.of_setup.get(w.observation, False)]
-            if reasons:
-                found.append((ranked.id, min(course or reasons, key=lambda w: w.decibans)))
-        return tuple(found)
-
-    def _alone(self, cause: str) -> list[Weighed]:
-        """What each piece of evidence would say about a cause if it were the only one.
-
-        Two facts that each exclude the cause leave little for the other to do, and both look weak by leaving them out.
-        """
-        index, priors = self.tables.causes.index(cause), self.tables.priors
-        others = [p if i != index else 0.0 for i, p in enumerate(priors)]
-        out = []
-        for name in self.belief.counted:
-            item = self.belief.evidence[name]
-            reading = likelihood(item, self.tables.states[name])
-            shown = [math.fsum(p * r for p, r in zip(row, reading)) for row in self.tables.rows[name]]
-            rest = math.fsum(p * s for p, s in zip(others, shown)) / math.fsum(others)
-            decibans = round(10.0 * math.log10(shown[index] / rest), 1)
-            out.append(Weighed(name, item.state, decibans, item.locations, item.note, item.origin))
-        return out
-
 
 def _near(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
     import difflib
@@ -416,4 +324,4 @@ def _near(name: str, known: Sequence[str] | Mapping[str, object]) -> str:
     return f" (did you mean `{near[0]}`?)" if near else ""
 
 
-__all__ = ["NONE_OF_THESE", "Answered", "Chose", "Consultation", "Event", "Inputs", "Read", "Said", "Tried"]
+__all__ = ["NONE_OF_THESE", "Consultation", "Inputs"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING
 
+from nandoctor.remark import Remark
+
 if TYPE_CHECKING:
     from nandoctor.source import Location
 
@@ -29,17 +31,25 @@ class NandoctorError(Exception):
 
     Attributes:
         location: where, if known; printed in front of the message as `file:line:column`.
+        excerpt: the line it is about with a caret below, or "".
     """
 
     exit_code: ExitCode = ExitCode.UNREADABLE
 
-    def __init__(self, message: str, location: Location | None = None) -> None:
+    def __init__(self, message: str, location: Location | None = None, excerpt: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.location = location
+        self.excerpt = excerpt
+
+    @property
+    def remark(self) -> str:
+        """The message with its place in front, in one line."""
+        return Remark("{place}: {what}", place=self.location, what=self.message) if self.location else self.message
 
     def __str__(self) -> str:
-        return f"{self.location}: {self.message}" if self.location else self.message
+        said = f"{self.location}: {self.message}" if self.location else self.message
+        return f"{said}\n{self.excerpt}" if self.excerpt else said
 
 
 class UnreadableError(NandoctorError):
@@ -62,6 +72,11 @@ class KnowledgeError(NandoctorError):
     def __init__(self, message: str, location: Location | None = None, problems: tuple[object, ...] = ()) -> None:
         super().__init__(message, location)
         self.problems = problems
+
+
+def reason(error: OSError | ValueError) -> Remark:
+    """What the operating system says, as a part of a message."""
+    return Remark.of(getattr(error, "strerror", None) or str(error))
 
 
 class UsageError(NandoctorError):

@@ -13,18 +13,25 @@ import msgspec
 
 from nandoctor.diagnosis import CouldNotCheck, Evidence, Finding
 from nandoctor.errors import NandoctorError, UnreadableError
+from nandoctor.files import read_prototxt, shows_training
 from nandoctor.kb.model import Edit, KnowledgeBase
 from nandoctor.readers.caffe import Net, Solver, kind_of, read_net, read_solver
 from nandoctor.readers.facts import Embedded, Run
 from nandoctor.readers.textproto import Document, parse
-from nandoctor.source import printable
+from nandoctor.remark import Remark
 
 if TYPE_CHECKING:
     from nandoctor.readers.settings import TrainingConfig
 
 Progress = Callable[[int, int], None]
 MAX_CONFIGS = 20  # of one folder
-MAX_PROTOTXT = 64 << 20  # bytes; a net text beyond this is no net
+KINDS = {
+    "log": Remark("a log"),
+    "net": Remark("a net"),
+    "solver": Remark("a solver"),
+    "darknet": Remark("a Darknet cfg"),
+    "config": Remark("a training configuration"),
+}
 
 
 class Ingested(msgspec.Struct, frozen=True):
@@ -135,12 +142,17 @@ class _Reading:
             path = Path(self.inputs.run_dir)
             if path.is_dir():
                 found = find_files(path)
-                logs = [*found.get("log", []), *found.get("metrics", []), *logs]
+                texts = [path for path in found.get("log", []) if shows_training(path, self.kb)]
+                logs = [*texts, *found.get("metrics", []), *logs]
                 net = net or next(iter(found.get("net", [])), "")
                 solver = solver or next(iter(found.get("solver", [])), "")
                 self._found_configs(found.get("config", []))
                 if not (logs or net or solver or self.configs):
-                    self.errors.append(UnreadableError(f"{self.inputs.run_dir}: no log, net or solver in this folder"))
+                    self.errors.append(
+                        UnreadableError(
+                            Remark("{folder}: no log, net or solver in this folder", folder=self.inputs.run_dir)
+                        )
+                    )
             else:
                 logs.insert(0, self.inputs.run_dir)
         kept = []
@@ -156,8 +168,7 @@ class _Reading:
             if value and config_form_of(value):
                 self._config(value)
                 known = self.configs[-1].kind if self.configs and self.configs[-1].file == value else "other"
-                what = {"darknet": "a Darknet cfg"}.get(known, "a training configuration")
-                self.notes.append(f"{printable(value)} was given as {name} but is {what}; read as such")
+                self._misnamed(value, name, "darknet" if known == "darknet" else "config")
                 net, solver = ("", solver) if name == "net" else (net, "")
             elif (
                 value
@@ -165,7 +176,7 @@ class _Reading:
                 and sniff(value) not in ("prototxt", "empty")
                 and self._has_losses(value)
             ):
-                self.notes.append(f"{printable(value)} was given as {name} but is a log; read as such")
+                self._misnamed(value, name, "log")
                 kept.append(value)
                 if name == "net":
                     net = ""
@@ -196,13 +207,17 @@ class _Reading:
             try:
                 found.append(read_config(path))
             except NandoctorError as exc:
-                self.notes.append(f"left out: {exc}")
+                self.notes.append(Remark("left out: {error}", error=exc.remark))
         for config in found:
             twins = [other for other in found if other.kind == config.kind]
             if config.kind in ("darknet", "deepspeed") and len(twins) > 1:
                 self.notes.append(
-                    f"{printable(config.file)} left out: the folder holds {len(twins)} files of its kind; "
-                    "name the one of this run with --solver"
+                    Remark(
+                        "{file} left out: the folder holds {count} files of its kind; "
+                        "name the one of this run with --solver",
+                        file=config.file,
+                        count=len(twins),
+                    )
                 )
             else:
                 self._keep(config)
@@ -219,8 +234,13 @@ class _Reading:
 
     def _swapped(self, path: str, net: str, solver: str) -> tuple[str, str]:
         kind = self._kind(path)
-        self.notes.append(f"{printable(path)} was given as a log but is a {kind} file; read as such")
+        self._misnamed(path, "log", kind)
         return (net, path) if kind == "solver" else (path, solver)
+
+    def _misnamed(self, path: str, given: str, found: str) -> None:
+        kinds = (KINDS.get(name, Remark.of(name)) for name in (given, found))
+        told = "{file} was given as {given} but is {found}; read as such"
+        self.notes.append(Remark(told, file=path, **dict(zip(("given", "found"), kinds))))
 
     def _kind(self, path: str) -> str:
         try:
@@ -233,9 +253,9 @@ class _Reading:
             document = parse(read_prototxt(path), path)
             kind = kind_of(document)
             if kind == "unknown":
-                raise UnreadableError(f"{printable(path)} is neither a Caffe net nor a solver")
+                raise UnreadableError(Remark("{file} is neither a Caffe net nor a solver", file=path))
             if kind != expected:
-                self.notes.append(f"{printable(path)} was given as {expected} but is a {kind}; read as such")
+                self._misnamed(path, expected, kind)
             if kind == "solver" and self.solver is None:
                 self.solver = read_solver(document)
             elif kind == "net" and self.net is None:
@@ -253,7 +273,7 @@ class _Reading:
             if candidate.is_file():
                 self._prototxt(str(candidate), "net")
                 return
-        self.notes.append(f"the solver's net {printable(named)} was not found beside it")
+        self.notes.append(Remark("the solver's net {file} was not found beside it", file=named))
 
     def _log(self, logs: Sequence[str]) -> None:
         from nandoctor.readers.log import read_run
@@ -261,7 +281,7 @@ class _Reading:
         usable = []
         for log in logs:
             if log != "-" and not Path(log).exists():
-                self.errors.append(UnreadableError(f"{printable(log)}: no such file"))
+                self.errors.append(UnreadableError(Remark("{file}: no such file", file=log)))
             else:
                 usable.append(log)
         if not usable:
@@ -335,33 +355,3 @@ class _Reading:
             return parse(dump.text, dump.file, dump.line, partial=True)
         except NandoctorError:
             return None  # interleaved dumps are common; nothing is lost that the owner gave
-
-
-def read_prototxt(path: str) -> str:
-    """The text of a prototxt file, whatever its encoding.
-
-    Raises:
-        UnreadableError: missing, a directory, empty, binary, or beyond `MAX_PROTOTXT`.
-    """
-    try:
-        size = Path(path).stat().st_size
-        if size > MAX_PROTOTXT:
-            raise UnreadableError(f"{printable(path)}: {size >> 20} MB is too large for a net or solver")
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise UnreadableError(f"{printable(path)}: no such file") from None
-    except IsADirectoryError:
-        raise UnreadableError(f"{printable(path)} is a folder, not a file") from None
-    except OSError as exc:
-        raise UnreadableError(f"{printable(path)}: {exc.strerror}") from None
-    if not data.strip():
-        raise UnreadableError(f"{printable(path)} is empty")
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
-        if data.startswith(mark):
-            return data.decode(encoding, "replace")
-    if b"\0" in data[:4096]:
-        raise UnreadableError(f"{printable(path)} is binary, not a prototxt (a .caffemodel?)")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")

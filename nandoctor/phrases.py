@@ -27,6 +27,7 @@ from nandoctor.wording import (
     denied_words,
     has_cjk,
     is_letter,
+    is_value,
     normalised,
     words_of,
 )
@@ -219,7 +220,7 @@ def _best_window(
     size = len(phrase.words)
     best: tuple[float, int, int] | None = None
     for at in numbers[:MOST_PLACES]:
-        window = _window(words, places, phrase.own, at, size + min(size - 1, 3))
+        window = _window(words, places, phrase, at, size + min(size - 1, 3))
         if window is None:
             continue
         first, last = window
@@ -237,9 +238,10 @@ def _best_window(
 
 
 def _window(
-    words: Sequence[Word], places: dict[str, list[int]], own: frozenset[str], at: int, room: int
+    words: Sequence[Word], places: dict[str, list[int]], phrase: Phrase, at: int, room: int
 ) -> tuple[int, int] | None:
-    """The shortest stretch with `words[at]` that holds all of `own`, in one sentence and at most `room` words long."""
+    """The shortest stretch with `words[at]` that holds all of the phrase, in one sentence and at most `room` words."""
+    own = phrase.own
     sentence = words[at].sentence
     near: list[int] = []
     for word in own:
@@ -258,10 +260,27 @@ def _window(
                 if words[place].stem == "inf" and "inf" not in own:
                     missing.discard("nan")
                 if not missing and place >= at:
-                    if place - start < room and (best is None or place - start < best[1] - best[0]):
+                    shorter = place - start < (room if best is None else best[1] - best[0])
+                    if shorter and not _mixed_up(words[start : place + 1], phrase):
                         best = (start, place)
                     break
     return best
+
+
+def _mixed_up(words: Sequence[Word], phrase: Phrase) -> bool:
+    """Whether a value of the phrase is said of something else: before what it should follow, in another statement.
+
+    In "loss 0 and gradient norm nan" the 0 is not the norm's; "0 is the gradient norm" tells what "norm 0" does.
+    """
+    places: dict[str, Word] = {}
+    for word in words:
+        places.setdefault("nan" if word.stem == "inf" and "inf" not in phrase.own else word.stem, word)
+    return any(
+        places[owner].start > places[value].start and places[owner].statement != places[value].statement
+        for number, value in enumerate(phrase.words)
+        if is_value(value)
+        for owner in phrase.words[:number]
+    )
 
 
 def _pieces(norm: str) -> tuple[tuple[tuple[str, ...], int], ...]:

@@ -53,6 +53,12 @@ class LineIndex:
         return self._text[start:end].rstrip("\r\n")
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A finite number with so many significant digits and an exponent without padding: `2.3`, `1e38`."""
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa
+
+
 def printable(text: str) -> str:
     """`text` with control and format characters (escapes, bidi marks, NUL) replaced by U+FFFD or dropped."""
     if text.isascii() and text.isprintable():

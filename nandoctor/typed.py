@@ -52,6 +52,7 @@ _PATH = re.compile(
 )
 _ROOTED = re.compile(r"(?:/|\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[\\/]|\\\\)")
 _ENDED = re.compile(rf"[\w\-./\\~ :+@%=,\[\]\u3040-\ud7af]*[\w\-\])\u3040-\ud7af]\.(?:{_ENDINGS})", re.IGNORECASE)
+_LONG_ENDING = re.compile(r"[\w\-./~]*[\w\-]\.([a-z]{5,})", re.IGNORECASE)
 _PLACE = re.compile(r"(?::\d+){1,2}$")
 
 _GLOG = re.compile(r"^[ \t>]{0,8}[IWEF]\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ [\w.]+:\d+\]", re.MULTILINE)
@@ -133,7 +134,17 @@ def _is_path(word: str) -> bool:
         rest = re.sub(r"^[~.]*[/\\]+", "", word)
         known = rest.lower() in COMMANDS or rest.lower() in _SHORT
         return bool(re.search(r"\w", rest)) and not (known and word.startswith("/"))
-    return _ENDED.fullmatch(word) is not None
+    return _ENDED.fullmatch(word) is not None or _misspelt(word)
+
+
+def _misspelt(word: str) -> bool:
+    """Whether a long ending of a file has a letter wrong: who types `net.prototx` means a file, not Caffe."""
+    ending = _LONG_ENDING.fullmatch(word)
+    if ending is None:
+        return False
+    import difflib
+
+    return bool(difflib.get_close_matches(ending[1].lower(), _ENDINGS.split("|"), 1, 0.8))
 
 
 def looks_like_log(text: str) -> bool:

@@ -116,6 +116,8 @@ CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORD = re.compile(rf"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?[a-z]*|[a-z\u00df-\u00ff]+(?:'[a-z]+|/o\b)?[a-z0-9]*|[{CJK}]+")
 _SENTENCE_END = re.compile(r"[!?;\n。！？；]|\.(?=\s|$|[A-Z])|(?<=[\u3400-\u9fff])\.")
 _CLAUSE_END = re.compile(r"[,:!?;\n。！？；，、：]|\.(?=\s|$)|\bbut\b|\bhowever\b|\balthough\b|但是?|不过")
+# Where one thing said ends and the next begins. Of a denial "and" is no end: "no clipping and warm-up".
+_STATEMENT_END = re.compile(rf"{_CLAUSE_END.pattern}|\b(?:and|while|whereas)\b")
 _OWNED = re.compile(r" (?:own )?(?:[\w-]+ )?(?:data\w*|images?|pictures?|photos?|annotations?|recordings?)\b")
 _SAME_LENGTH: dict[int, str | int] = {
     **{0xFF01 + i: 0x21 + i for i in range(94)},
@@ -163,13 +165,14 @@ _SWITCHED_OFF = frozenset({"off", "disabl", "none", "absent"})
 
 
 class Word(NamedTuple):
-    """A word of a text: its stem and its place. `sentence` and `clause` number those it stands in."""
+    """A word of a text: its stem and its place. `sentence`, `clause` and `statement` number those it stands in."""
 
     stem: str
     start: int
     end: int
     sentence: int
     clause: int
+    statement: int
 
 
 class Scope(NamedTuple):
@@ -186,6 +189,11 @@ def normalised(text: str) -> str:
     if len(lower) != len(plain):
         lower = "".join(char.lower() if len(char.lower()) == 1 else char for char in plain)
     return lower
+
+
+def is_value(stem: str) -> bool:
+    """Whether a word is what a quantity may be: a number, NaN, Inf."""
+    return stem in ("nan", "inf") or stem[0].isdigit()
 
 
 def has_cjk(text: str) -> bool:
@@ -227,6 +235,7 @@ def words_of(norm: str, spelled: Callable[[str], str] = str) -> list[Word]:
     """The words of a normalised text that carry meaning, pairs joined, in order. `spelled` corrects a stem."""
     ends = [match.start() for match in _SENTENCE_END.finditer(norm)]
     breaks = [match.start() for match in _CLAUSE_END.finditer(norm)]
+    turns = [match.start() for match in _STATEMENT_END.finditer(norm)]
     words: list[Word] = []
     for match in _WORD.finditer(norm):
         raw = match.group()
@@ -238,9 +247,10 @@ def words_of(norm: str, spelled: Callable[[str], str] = str) -> list[Word]:
         own = spelled(stem(raw))
         if words and words[-1].sentence == sentence and (words[-1].stem, own) in _PAIRS:
             last = words.pop()
-            words.append(Word(_PAIRS[last.stem, own], last.start, match.end(), sentence, last.clause))
+            words.append(last._replace(stem=_PAIRS[last.stem, own], end=match.end()))
         else:
-            words.append(Word(own, match.start(), match.end(), sentence, bisect_right(breaks, match.start())))
+            clause, statement = bisect_right(breaks, match.start()), bisect_right(turns, match.start())
+            words.append(Word(own, match.start(), match.end(), sentence, clause, statement))
     return words
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from nandoctor.diagnosis import Note
 from nandoctor.readers.caffe import Layer
-from nandoctor.source import Location, printable
+from nandoctor.source import Location, printable, significant
 
 Arg = str | int | float
 NAME_WIDTH = 60
@@ -49,7 +49,7 @@ def shown(value: object) -> str:
     if isinstance(value, int | float):
         if math.isfinite(value) and value == int(value) and abs(value) < 1e7:
             return str(int(value))
-        return f"{value:.4g}"
+        return significant(value, 4)
     text = printable(str(value))
     return text if len(text) <= NAME_WIDTH else text[: NAME_WIDTH - 1] + "…"
 

@@ -43,10 +43,14 @@ def report(options: Options) -> int:
         return _consult(options, lang)
     consultation = _open(options)
     diagnosis = consultation.diagnosis
-    for error in consultation.ingested.errors:
-        tell(str(error))
-    for note in consultation.ingested.notes:
-        tell(printable(note))
+    if consultation.ingested.errors or consultation.ingested.notes:
+        from nandoctor.render.words import Words
+
+        words = Words(consultation.kb, lang)
+        for error in consultation.ingested.errors:
+            tell(words.error(error))
+        for note in consultation.ingested.notes:
+            tell(words.remark(note))
     if options.patch_file or options.apply_now:
         _edit_files(consultation, options)
     if consultation.ingested.errors and not consultation.evidence:
@@ -177,6 +181,8 @@ def _consult(options: Options, lang: str) -> int:
         start = resume(
             Path(options.resume), base, run_dir=run_dir, logs=options.logs, net=options.net, solver=options.solver
         )
+        if options.lang:  # else it goes on in the language of the last visit
+            start = start.having(lang=options.lang)
     else:
         inputs = Inputs(
             run_dir=run_dir, logs=options.logs, net=options.net, solver=options.solver, dialect=options.dialect

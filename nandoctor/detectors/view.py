@@ -11,7 +11,7 @@ from nandoctor.readers import series as curves
 from nandoctor.readers.caffe import Net, Solver
 from nandoctor.readers.facts import Reading, Run, Series
 from nandoctor.readers.series import median
-from nandoctor.source import Location
+from nandoctor.source import Location, significant
 
 STOPPED_BY_NAN = ("loss-became-nonfinite", "debug-nans")  # messages: detectron2's, and those of JAX's debug_nans
 
@@ -157,4 +157,4 @@ def number(value: float) -> str:
         return str(value)
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
-    return f"{value:.3g}"
+    return significant(value)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from nandoctor.diagnosis import Evidence
-from nandoctor.errors import NandoctorError
+from nandoctor.errors import NandoctorError, TextFormatError
 from nandoctor.ingest import Inputs
 from nandoctor.interview.replies import Heard
 from nandoctor.kb.model import KnowledgeBase
 
 WORDS_LIMIT = 4000  # characters; nobody describes a problem in more, and matching is not free
 LONG = 4  # words from which an answer may say more than the answer
+PROTOTXT_NAMES = (".prototxt", ".pbtxt")
 LOOKED_AT = 4 << 20  # bytes of a prototxt that is parsed to see whether it is a net or a solver
 SAMPLE = 20_000  # characters that show whether a paste is text
 BINARY_SHARE = 0.02  # of control characters; text has none but tab and line ends
@@ -97,15 +98,22 @@ def inputs_of(found: Sequence[str]) -> Inputs:
 
 
 def _prototxt_kind(path: str) -> str:
-    """`net` or `solver`; "" for anything else, and for files too large to be worth a look."""
+    """`net` or `solver`; "" for anything else, and for files too large to be worth a look.
+
+    With a mistake in it a file is a `net`: read as one, its mistake is told with the line.
+    """
     from nandoctor.readers.caffe import kind_of as prototxt_kind
     from nandoctor.readers.sniff import sniff
     from nandoctor.readers.textproto import parse
 
     try:
-        if os.path.getsize(path) > LOOKED_AT or sniff(path) != "prototxt":  # noqa: PTH202
+        if os.path.getsize(path) > LOOKED_AT:  # noqa: PTH202
+            return ""
+        if sniff(path) != "prototxt" and not path.endswith(PROTOTXT_NAMES):
             return ""
         kind = prototxt_kind(parse(Path(path).read_text(encoding="utf-8", errors="replace"), path))
+    except TextFormatError:
+        return "net"
     except (OSError, NandoctorError):
         return ""
     return "" if kind == "unknown" else kind

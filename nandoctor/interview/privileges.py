@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from nandoctor.consultation import Answered, Chose, Consultation, Event, Read, Said, Tried
+from nandoctor.consultation import Consultation
 from nandoctor.errors import NandoctorError
+from nandoctor.events import Answered, Chose, Event, Read, Said, Tried
 from nandoctor.interview import reasons, visits
+from nandoctor.interview.hearing import names
 from nandoctor.interview.pending import Ask, AtPlan, Correct, Helped
 from nandoctor.interview.replies import (
     Grounds,
@@ -103,7 +105,8 @@ def _gone(old: tuple[Event, ...], new: tuple[Event, ...]) -> tuple[tuple[str, st
             case Chose(name, keep):
                 out.append(("chose", name, keep))
             case Read(inputs):
-                out.append(("read", ", ".join(dict.fromkeys((*inputs.logs, inputs.run_dir, inputs.net))), ""))
+                kept = [name for read in new if isinstance(read, Read) for name in names(read.inputs)]
+                out.append(("read", ", ".join(name for name in names(inputs) if name not in kept), ""))
             case Said(_, understood):
                 left = {e.observation for said in new if isinstance(said, Said) for e in said.understood}
                 out += [("said", item.observation, item.state) for item in understood if item.observation not in left]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nandoctor.consultation import Consultation, Read, Said
+from nandoctor.consultation import Consultation
+from nandoctor.errors import NandoctorError
+from nandoctor.events import Read, Said
 from nandoctor.ingest import Ingested, Inputs
 from nandoctor.interview import hearing, reasons, visits
 from nandoctor.interview.pending import AtPlan, Carried, Free, SameRun
-from nandoctor.interview.replies import FilesRead, Heard, Picking, Reply, Sentence, Understood
+from nandoctor.interview.replies import FilesRead, Heard, Picking, Reply, Sentence, Understood, Unusable
 from nandoctor.interview.returning import welcome_back
 from nandoctor.interview.state import Interview, ReadFiles, Turn, go_on, plan_steps
 
@@ -54,13 +56,11 @@ def after_reading(now: Interview, read_into: Consultation) -> Turn:
     """The files of a `ReadFiles` effect were read into this consultation. Files of no use change nothing."""
     names = hearing.names(now.wanted) if now.wanted else ()
     old, new = now.consultation.ingested, read_into.ingested
-    before = {str(error) for error in old.errors}
-    errors = [str(error) for error in new.errors if str(error) not in before]
     resting = now.having(wanted=None, joined=False)
     if now.opens and not now.returning:
         return opened(resting.having(consultation=read_into, opens=False))
     if _useless(old, new):
-        told: list[Reply] = [Sentence("say.unreadable", {"detail": error}, "warning") for error in errors]
+        told: list[Reply] = [Unusable(error) for error in _new_errors(old, new)]
         known = set(names) <= set(hearing.names(visits.last_inputs(now.consultation)))
         if not told:
             told = [
@@ -106,7 +106,6 @@ def files_read(now: Interview, old: Ingested, names: tuple[str, ...]) -> FilesRe
     held = {(item.observation, item.state) for item in old.evidence}
     fresh = tuple(item for item in new.evidence if (item.observation, item.state) not in held)
     asked = {item.observation for item in fresh if item.observation in kb.observations}
-    before = {str(error) for error in old.errors}
     run = new.run
     return FilesRead(
         names=names,
@@ -120,9 +119,15 @@ def files_read(now: Interview, old: Ingested, names: tuple[str, ...]) -> FilesRe
         has_net=new.net is not None and old.net is None,
         has_solver=new.solver is not None and old.solver is None,
         in_log=new.net_in_log or new.solver_in_log,
-        errors=tuple(str(error) for error in new.errors if str(error) not in before),
+        errors=_new_errors(old, new),
         notes=tuple(note for note in new.notes if note not in old.notes),
     )
+
+
+def _new_errors(old: Ingested, new: Ingested) -> tuple[NandoctorError, ...]:
+    """What could not be used now and was not told before."""
+    told = {str(error) for error in old.errors}
+    return tuple(error for error in new.errors if str(error) not in told)
 
 
 def opened(now: Interview) -> Turn:
@@ -137,7 +142,7 @@ def opened(now: Interview) -> Turn:
     if inputs and not _useless(Ingested(), held.ingested):
         replies.append(files_read(now, Ingested(), hearing.names(inputs)))
     elif inputs:
-        replies += [Sentence("say.unreadable", {"detail": str(e)}, "warning") for e in held.ingested.errors]
+        replies += [Unusable(error) for error in held.ingested.errors]
     if not held.evidence:
         return Turn(now, (*replies, Sentence("say.go-on-without")))
     return go_on(now.having(heard=heard), replies, now.having(consultation=Consultation(held.kb)))

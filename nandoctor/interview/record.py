@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nandoctor.consultation import Answered, Chose, Consultation, Said, Tried
+from nandoctor.consultation import Consultation
 from nandoctor.errors import UnreadableError
+from nandoctor.events import Answered, Chose, Said, Tried
 from nandoctor.ingest import Inputs
 from nandoctor.interview import visits
 from nandoctor.interview.state import Interview

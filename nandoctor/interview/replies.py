@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from nandoctor.diagnosis import Contradiction, Diagnosis, Evidence, RankedCause, Step
+from nandoctor.errors import NandoctorError
 from nandoctor.kb.model import Id
 
 Variant = Literal["fastest", "diagnostic"]
@@ -57,8 +58,14 @@ class FilesRead(msgspec.Struct, frozen=True):
     has_net: bool = False
     has_solver: bool = False
     in_log: bool = False  # net or solver come from the log's own dump
-    errors: tuple[str, ...] = ()
+    errors: tuple[NandoctorError, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class Unusable(msgspec.Struct, frozen=True):
+    """A file that could not be used, and why."""
+
+    error: NandoctorError
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -185,6 +192,7 @@ Reply = (
     Sentence
     | Understood
     | FilesRead
+    | Unusable
     | Asking
     | Picking
     | Taken

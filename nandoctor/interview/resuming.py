@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from nandoctor.consultation import Answered, Chose, Consultation, Event, Said, Tried
+from nandoctor.consultation import Consultation
 from nandoctor.diagnosis import Evidence
 from nandoctor.errors import UnreadableError
+from nandoctor.events import Answered, Chose, Event, Said, Tried
 from nandoctor.ingest import Inputs
 from nandoctor.interview import hearing, record, visits
 from nandoctor.interview.record import Visit

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nandoctor.consultation import Answered, Consultation, Event, Read, Said, Tried
+from nandoctor.consultation import Consultation
+from nandoctor.events import Answered, Event, Read, Said, Tried
 from nandoctor.ingest import Inputs
 from nandoctor.interview.replies import Course, Outcome
 from nandoctor.interview.state import Earlier

@@ -346,17 +346,10 @@ class Check(_Struct, frozen=True):
 # --- texts of the program
 
 
-class Message(_Struct, frozen=True):
+class Message(Text, frozen=True, kw_only=True):
     """A text of the program itself, with {placeholders}. Ids may have a prefix: `seen:growing`."""
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.:-]*$")]
-    en: str
-    zh: str = ""
-    ko: str = ""
-
-    def get(self, lang: str) -> str:
-        """The text in `lang`, or in English."""
-        return (getattr(self, lang, "") if lang in LANGUAGES else "") or self.en
 
 
 class Messages(_Struct, frozen=True):

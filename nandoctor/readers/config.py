@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from nandoctor.errors import TextFormatError, UnreadableError
+from nandoctor.errors import TextFormatError, UnreadableError, reason
 from nandoctor.readers.config_tokens import Token, json_tokens, yaml_tokens
 from nandoctor.readers.lines import encoding
 from nandoctor.readers.settings import Kind, Scalar, Section, Setting, TrainingConfig
 from nandoctor.readers.sniff import HEAD, ConfigForm, config_form
-from nandoctor.source import Location, printable
+from nandoctor.remark import Remark
+from nandoctor.source import Location
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -37,7 +38,7 @@ def read_config(path: StrPath) -> TrainingConfig:
     text = _text_of(path)
     form = config_form(text[:HEAD].encode("utf-8", "replace"), str(path))
     if not form:
-        raise UnreadableError(f"{printable(str(path))} is not a training configuration that nandoctor knows")
+        raise UnreadableError(Remark("{file} is not a training configuration that nandoctor knows", file=path))
     return config_of_text(text, str(path), form)
 
 
@@ -55,26 +56,29 @@ def config_of_text(text: str, file: str, form: ConfigForm) -> TrainingConfig:
         if item.name not in settings:
             settings[item.name] = item
         elif not in_list:
-            notes.append(f"{file}:{item.line}:{item.column}: `{item.name}` is given again; the last one counts")
+            place = Location(file, item.line, item.column)
+            notes.append(Remark("{place}: `{name}` is given again; the last one counts", place=place, name=item.name))
             settings[item.name] = item
     return TrainingConfig(_kind(settings), file, settings, notes=tuple(notes[:5]))
 
 
 def _text_of(path: StrPath) -> str:
-    name = printable(str(path))
     try:
         if Path(path).stat().st_size > MAX_CONFIG:
-            raise UnreadableError(f"{name}: more than {MAX_CONFIG >> 20} MB is too large for a training configuration")
+            size = MAX_CONFIG >> 20
+            raise UnreadableError(
+                Remark("{file}: more than {size} MB is too large for a training configuration", file=path, size=size)
+            )
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise UnreadableError(f"{name}: no such file") from None
+        raise UnreadableError(Remark("{file}: no such file", file=path)) from None
     except OSError as exc:
-        raise UnreadableError(f"{name}: {exc.strerror}") from None
+        raise UnreadableError(Remark("{file} cannot be read: {reason}", file=path, reason=reason(exc))) from None
     code, mark = encoding(data)
     if not data.strip():
-        raise UnreadableError(f"{name} is empty")
+        raise UnreadableError(Remark("{file} is empty", file=path))
     if b"\0" in data and not code.startswith("utf-"):
-        raise UnreadableError(f"{name} is binary, not a training configuration")
+        raise UnreadableError(Remark("{file} is binary, not a training configuration", file=path))
     return data[mark:].decode(code or "utf-8", "replace")
 
 
@@ -106,23 +110,33 @@ def _darknet(text: str, file: str) -> TrainingConfig:
             continue
         if bare[0] == "[":
             if len(sections) >= MAX_SETTINGS:
-                raise TextFormatError("too many sections", Location(file, number, 1))
+                raise TextFormatError(Remark("too many sections"), Location(file, number, 1))
             sections.append(Section(bare.strip("[]").lower(), number, {}))
             continue
         key, equals, value = bare.partition("=")
         column = len(line) - len(line.lstrip()) + 1
         if not equals or not sections:
-            what = "is not `key=value`" if sections else "stands before the first section"
-            notes.append(f"{file}:{number}:{column}: `{printable(bare[:40])}` {what}; Darknet skips or refuses it")
+            odd = (
+                "{place}: `{line}` is not `key=value`; Darknet skips or refuses it"
+                if sections
+                else "{place}: `{line}` stands before the first section; Darknet skips or refuses it"
+            )
+            notes.append(Remark(odd, place=Location(file, number, column), line=bare[:40]))
         elif key in sections[-1].options:
             first = sections[-1].options[key].line
-            notes.append(f"{file}:{number}:{column}: `{printable(key[:40])}` is given again; line {first} counts")
+            place = Location(file, number, column)
+            notes.append(
+                Remark("{place}: `{name}` is given again; line {line} counts", place=place, name=key[:40], line=first)
+            )
         else:
             sections[-1].options[key] = Setting(key, value, number, column)
     nets = [section for section in sections if section.name in ("net", "network")]
     if not nets or sections[0] is not nets[0]:
-        notes.append(f"{file}: Darknet wants [net] as the first section")
-    notes += [f"{file}:{net.line}: a second [net]; line {nets[0].line} counts" for net in nets[1:2]]
+        notes.append(Remark("{file}: Darknet wants [net] as the first section", file=file))
+    notes += [
+        Remark("{place}: a second [net]; line {line} counts", place=Location(file, net.line), line=nets[0].line)
+        for net in nets[1:2]
+    ]
     return TrainingConfig("darknet", file, nets[0].options if nets else {}, tuple(sections), tuple(notes[:5]))
 
 
@@ -156,7 +170,7 @@ def _gathered(tokens: Iterator[Token], file: str) -> Iterator[tuple[Setting, boo
             listed = inside is not None or bool(levels and levels[-1].in_list)
             levels.append(_Level(key, [] if value == "[" else None, listed))
             if len(levels) > MAX_DEPTH:
-                raise TextFormatError(f"nested more than {MAX_DEPTH} deep", place)
+                raise TextFormatError(Remark("nested more than {depth} deep", depth=MAX_DEPTH), place)
             key = ("", token.line, token.column)
             continue
         if token.what == "close":
@@ -173,7 +187,7 @@ def _gathered(tokens: Iterator[Token], file: str) -> Iterator[tuple[Setting, boo
             continue
         count += 1
         if count > MAX_SETTINGS:
-            raise TextFormatError("too many settings for a configuration", place)
+            raise TextFormatError(Remark("too many settings for a configuration"), place)
         name = _name([level.key[0] for level in levels] + [key[0]])
         in_list = bool(levels and (levels[-1].in_list or levels[-1].items is not None))
         yield Setting(name, value, key[1], key[2]), in_list

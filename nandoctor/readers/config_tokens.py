@@ -10,7 +10,8 @@ import msgspec
 
 from nandoctor.errors import TextFormatError
 from nandoctor.readers.settings import Scalar, Value, plain_scalar
-from nandoctor.source import LineIndex, Location, printable
+from nandoctor.remark import Remark
+from nandoctor.source import LineIndex, Location
 
 
 class Token(NamedTuple):
@@ -48,15 +49,15 @@ def json_tokens(text: str, file: str) -> Iterator[Token]:
         if found == "string":
             place = (place[0], place[1] - 1)  # of the quote
         if match is None or found is None:
-            raise _wrong(file, place, f"expected {wanted}")
+            raise _wrong(file, place, Remark("expected {what}", what=Remark.of(wanted)))
         token = match[found]
         at = match.end()
         if found == "end":
             if wanted != "the end":
-                raise _wrong(file, place, f"the file ends; expected {wanted}")
+                raise _wrong(file, place, Remark("expected {what}, but the file ends", what=Remark.of(wanted)))
             return
         if wanted == "the end":
-            raise _wrong(file, place, "something follows the closing brace")
+            raise _wrong(file, place, Remark("something follows the closing brace"))
         if found == "mark":
             if token in "{[" and wanted in ("a value", "a value or ]"):
                 open_.append(token)
@@ -71,7 +72,7 @@ def json_tokens(text: str, file: str) -> Iterator[Token]:
             elif token == ":" and wanted == "a colon":
                 wanted = "a value"
             else:
-                raise _wrong(file, place, f"expected {wanted}, found `{token}`")
+                raise _wrong(file, place, _not_found(wanted, token))
         elif found == "string" and wanted in ("a key", "a key or }"):
             yield Token("key", _unquoted(token), *place)
             wanted = "a colon"
@@ -82,7 +83,7 @@ def json_tokens(text: str, file: str) -> Iterator[Token]:
             yield Token("value", value, *place)
             wanted = "a comma or the closing bracket" if open_ else "the end"
         else:
-            raise _wrong(file, place, f"expected {wanted}, found `{printable(token[:20])}`")
+            raise _wrong(file, place, _not_found(wanted, token[:20]))
 
 
 def _skipped(text: str, at: int) -> int:
@@ -95,8 +96,12 @@ def _may_close(token: str, open_: list[str], wanted: str) -> bool:
     return fits and wanted in ("a comma or the closing bracket", "a key or }", "a value or ]")
 
 
-def _wrong(file: str, place: tuple[int, int], problem: str) -> TextFormatError:
-    return TextFormatError(f"not valid JSON: {problem}", Location(file, *place))
+def _not_found(wanted: str, token: str) -> Remark:
+    return Remark("expected {what}, found {found}", what=Remark.of(wanted), found=f"`{token}`")
+
+
+def _wrong(file: str, place: tuple[int, int], problem: Remark) -> TextFormatError:
+    return TextFormatError(Remark("not valid JSON: {problem}", problem=problem), Location(file, *place))
 
 
 def _unquoted(token: str) -> str:
@@ -129,7 +134,7 @@ def yaml_tokens(text: str, file: str) -> Iterator[Token]:
                 keys[-1] = not keys[-1]
             if isinstance(event, yaml.CollectionStartEvent):
                 if is_key:
-                    raise TextFormatError("a key must be plain text", Location(file, *place))
+                    raise TextFormatError(Remark("a key must be plain text"), Location(file, *place))
                 table = isinstance(event, yaml.MappingStartEvent)
                 keys.append(True if table else None)
                 yield Token("open", "{" if table else "[", *place)
@@ -146,6 +151,8 @@ def yaml_tokens(text: str, file: str) -> Iterator[Token]:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise TextFormatError(f"not valid YAML: {exc.problem or exc.context}", Location(file, *place)) from None
+        problem = exc.problem or exc.context
+        raise TextFormatError(Remark("not valid YAML: {problem}", problem=problem), Location(file, *place)) from None
     except yaml.YAMLError as exc:
-        raise TextFormatError(f"not valid YAML: {' '.join(str(exc).split())}", Location(file, 1, 1)) from None
+        problem = " ".join(str(exc).split())
+        raise TextFormatError(Remark("not valid YAML: {problem}", problem=problem), Location(file, 1, 1)) from None

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
-from nandoctor.errors import UnreadableError
+from nandoctor.errors import UnreadableError, reason
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
 from nandoctor.readers.logreader import LogReader
-from nandoctor.source import printable
+from nandoctor.remark import Remark
 
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 16  # bytes of an unfinished line that are held back
@@ -52,7 +52,9 @@ class Follower:
         except FileNotFoundError:
             return 0
         except OSError as exc:
-            raise UnreadableError(f"{printable(self.path)}: {exc.strerror}") from None
+            raise UnreadableError(
+                Remark("{file} cannot be read: {reason}", file=self.path, reason=reason(exc))
+            ) from None
         new = 0
         while chunk := self._file.read(CHUNK):
             new += len(chunk)

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from nandoctor.errors import UnreadableError
+from nandoctor.errors import UnreadableError, reason
 from nandoctor.readers.dialect import LINE_LIMIT
-from nandoctor.source import printable
+from nandoctor.remark import Remark
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -81,11 +81,13 @@ class Source:
             if self.name != "-":
                 self.size = os.fstat(self._file.fileno()).st_size
         except FileNotFoundError:
-            raise UnreadableError(f"{printable(self.name)}: no such file") from None
+            raise UnreadableError(Remark("{file}: no such file", file=self.name)) from None
         except IsADirectoryError:
-            raise UnreadableError(f"{printable(self.name)} is a folder, not a log") from None
+            raise UnreadableError(Remark("{file} is a folder, not a log", file=self.name)) from None
         except (OSError, ValueError) as exc:
-            raise UnreadableError(f"{printable(self.name)} cannot be read: {exc}") from None
+            raise UnreadableError(
+                Remark("{file} cannot be read: {reason}", file=self.name, reason=reason(exc))
+            ) from None
 
     def chunks(self) -> Iterator[bytes]:
         """Pieces of about `CHUNK` bytes, UTF-8, without NUL bytes, each ending at a line end (but the last).
@@ -125,8 +127,12 @@ class Source:
                 yield piece
         except _broken(kind) as exc:
             if not something:
-                raise UnreadableError(f"{printable(self.name)}: broken {kind} file: {exc}") from None
-            self.notes.append(f"{printable(self.name)}: the {kind} file is cut or broken; read up to there")
+                raise UnreadableError(
+                    Remark("{file}: broken {kind} file: {reason}", file=self.name, kind=kind, reason=exc)
+                ) from None
+            self.notes.append(
+                Remark("{file}: the {kind} file is cut or broken; read up to there", file=self.name, kind=kind)
+            )
 
     def _raw(self) -> Iterator[bytes]:
         try:
@@ -136,8 +142,10 @@ class Source:
                     yield piece
         except OSError as exc:
             if not self.position:
-                raise UnreadableError(f"{printable(self.name)} cannot be read: {exc.strerror or exc}") from None
-            self.notes.append(f"{printable(self.name)}: reading stopped: {exc.strerror or exc}")
+                raise UnreadableError(
+                    Remark("{file} cannot be read: {reason}", file=self.name, reason=reason(exc))
+                ) from None
+            self.notes.append(Remark("{file}: reading stopped: {reason}", file=self.name, reason=reason(exc)))
 
 
 def _broken(kind: str) -> tuple[type[Exception], ...]:
@@ -248,7 +256,7 @@ def _decompressor(kind: str, head: bytes) -> Any:
     try:
         import zstandard
     except ImportError:
-        raise UnreadableError("a .zst log needs the package `zstandard`; or unpack it with `zstd -d`") from None
+        raise UnreadableError(Remark("a .zst log needs the package `zstandard`; or unpack it with `zstd -d`")) from None
     return lambda: _Zstd(zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj())
 
 

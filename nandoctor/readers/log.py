@@ -10,6 +10,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
 from nandoctor.readers.merge import Progress, read_files, read_parts
+from nandoctor.remark import Remark
 from nandoctor.source import printable
 
 
@@ -35,7 +36,7 @@ def read_run(
     if dialect and dialect not in kb.dialects:
         raise UsageError(f"no dialect `{printable(dialect)}`; there are: {', '.join(sorted(kb.dialects))}")
     if not paths:
-        raise UnreadableError("no log was given")
+        raise UnreadableError(Remark("no log was given"))
     return read_files([os.fspath(path) for path in paths], kb, dialect, progress)
 
 

@@ -20,7 +20,7 @@ from nandoctor.readers.lines import overprinted, text_of, without_marks
 from nandoctor.readers.runstate import LOSSES, RunState
 from nandoctor.readers.shaping import shape_of
 from nandoctor.readers.sweep import MAX_SHAPES, Sweep
-from nandoctor.source import printable
+from nandoctor.remark import Remark
 
 MAX_KEYS = 50_000  # kinds of lines remembered
 MARKDOWN_WITHIN = 1 << 18  # bytes: copies from forums are short, and the search for their marks is not free
@@ -362,12 +362,17 @@ class LogReader:
                 run = msgspec.structs.replace(run, solver_text=text)
             else:
                 run = msgspec.structs.replace(run, net_texts=(*run.net_texts, text))
-        name = printable(self.parts[0])
+        name = self.parts[0]
         notes = list(self.notes)
         if len(runs) > 1:
-            notes.append(f"{name} holds {len(runs)} runs; run {runs.index(state) + 1} is diagnosed")
+            number = runs.index(state) + 1
+            notes.append(
+                Remark(
+                    "{file} holds {count} runs; run {number} is diagnosed", file=name, count=len(runs), number=number
+                )
+            )
         if not any(s.role in LOSSES for s in run.series):
-            notes.append(f"{name}: no training loss was recognised in it")
+            notes.append(Remark("{file}: no training loss was recognised in it", file=name))
         return msgspec.structs.replace(
             run,
             dialects=dict(sorted(self.dialects.items(), key=lambda item: -item[1])),

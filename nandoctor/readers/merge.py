@@ -19,7 +19,7 @@ from nandoctor.readers.logreader import LogReader
 from nandoctor.readers.metrics import metrics_kind, read_json, read_table
 from nandoctor.readers.runstate import LOSSES
 from nandoctor.readers.sniff import kind_of_bytes
-from nandoctor.source import printable
+from nandoctor.remark import Remark
 
 Progress = Callable[[int, int], None]
 _ROTATED = re.compile(r"(?P<stem>.+?)[._-](?P<number>\d{1,4})(?P<packed>\.(?:gz|xz|zst|bz2))?$")
@@ -108,16 +108,18 @@ def refuse(path: str, head: bytes, source: Source) -> None:
     Raises:
         UnreadableError: empty, binary, a net or solver.
     """
-    shown = printable(path if path != "-" else "standard input")
+    name = path if path != "-" else Remark("standard input")
     if not head.strip():
         if source.size > 0 and not source.notes:
-            raise UnreadableError(f"{shown} holds nothing but blanks or zero bytes")
-        raise UnreadableError(f"{shown} is empty")
+            raise UnreadableError(Remark("{file} holds nothing but blanks or zero bytes", file=name))
+        raise UnreadableError(Remark("{file} is empty", file=name))
     kind = kind_of_bytes(head)
     if kind == "binary":
-        raise UnreadableError(f"{shown} is binary, not a log")
+        raise UnreadableError(Remark("{file} is binary, not a log", file=name))
     if kind == "prototxt":
-        raise UnreadableError(f"{shown} is a net or solver (prototxt), not a log; give it with --net or --solver")
+        raise UnreadableError(
+            Remark("{file} is a net or solver (prototxt), not a log; give it with --net or --solver", file=name)
+        )
 
 
 def merged(runs: Sequence[Run]) -> Run:

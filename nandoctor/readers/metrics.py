@@ -13,7 +13,7 @@ from typing import Literal
 from nandoctor.readers.collect import Gathered
 from nandoctor.readers.dialect import NUMBER, PLACES, Lexicon, number
 from nandoctor.readers.facts import Printed, Role, Run
-from nandoctor.source import printable
+from nandoctor.remark import Remark
 
 MetricsKind = Literal["table", "json", "json lines", ""]
 MAX_COLUMNS = 2_000
@@ -138,7 +138,7 @@ class Metrics:
         loss: tuple[Role, ...] = ("loss", "loss_part", "loss_running")
         series = tuple(g.finish((self.name,), g.role) for g in self.series.values() if g.items)
         if not any(s.role in loss for s in series):
-            notes = (*notes, f"{printable(self.name)}: no training loss was recognised in it")
+            notes = (*notes, Remark("{file}: no training loss was recognised in it", file=self.name))
         dialect = next((d for d in (self.dialect,) if d), "")
         known = next((line.dialect for line in self.lexicon.lines if line.dialect.id == dialect), None)
         return Run(
@@ -176,7 +176,9 @@ def read_table(chunks: Iterator[bytes], name: str, lexicon: Lexicon) -> Run:
                         quantity = tensorboard_quantity(name, lexicon)
                         names[2] = quantity or "loss"
                         if not quantity:
-                            notes = (f"{printable(name)}: its name does not say what `Value` is; taken for the loss",)
+                            notes = (
+                                Remark("{file}: its name does not say what `Value` is; taken for the loss", file=name),
+                            )
                 continue
             record = []
             for column, cell in zip(names, cells):
@@ -218,7 +220,7 @@ def read_json(chunks: Iterator[bytes], name: str, lexicon: Lexicon) -> Run:
         pieces.append(chunk)
         size += len(chunk)
         if size > MAX_JSON:
-            notes = (f"{printable(name)}: only the first {MAX_JSON >> 20} MB were read",)
+            notes = (Remark("{file}: only the first {size} MB were read", file=name, size=MAX_JSON >> 20),)
             break
     text = b"".join(pieces).decode("utf-8", "replace")
     if '"log_history"' in text:

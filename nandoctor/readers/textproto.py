@@ -14,6 +14,7 @@ from typing import NamedTuple
 from nandoctor.errors import TextFormatError
 from nandoctor.readers.literals import NONFINITE, Enum, joined, number_value, unescaped, word_value
 from nandoctor.readers.prototree import Document, Field, Message, Value
+from nandoctor.remark import Remark
 from nandoctor.source import Location, printable, snippet
 
 # protobuf's own limit of nesting; a Caffe net needs 4, an unrolled one no more.
@@ -45,6 +46,7 @@ _SEPARATOR = re.compile(rf"{_SKIP}([,;])")
 _LIST_END = re.compile(rf"{_SKIP}\]")
 _LIST_NEXT = re.compile(rf"{_SKIP}([,\]])")
 _SPACE = re.compile(_SKIP)
+_CLOSED_STRING = re.compile(_QUOTED)
 _LUMP = re.compile(r"[\w.+-]+")
 _CLOSER = {"{": "}", "<": ">"}
 # From a Chinese or Korean keyboard, or out of a document; Caffe refuses them.
@@ -136,7 +138,7 @@ class _Reader:
     def open(self, name: str, at: int, pos: int, list_from: int = -1) -> int:
         """Begins a message at its bracket; returns the offset behind it."""
         if len(self.stack) > MAX_DEPTH:
-            raise self.error(f"messages nested deeper than {MAX_DEPTH} levels", pos)
+            raise self.error(Remark("messages nested deeper than {depth} levels", depth=MAX_DEPTH), pos)
         message = Message([], pos + 1, -1)
         field = Field(name, message, at, pos, -1, -1, -1)
         self.stack[-1].message.fields.append(field)
@@ -194,7 +196,7 @@ class _Reader:
         """Where to go on behind an element of a list, and whether another one follows."""
         following = _LIST_NEXT.match(self.text, pos)
         if following is None:
-            raise self.expected("',' or ']' in the list", pos)
+            raise self.expected(Remark("',' or ']' in the list"), pos)
         pos = following.end()
         if following[1] == ",":
             return pos, True
@@ -218,7 +220,7 @@ class _Reader:
             if rest.lower() in NONFINITE:
                 return -NONFINITE[rest.lower()], value.end(_SIGNED), value.end()
             if not (rest[0].isdigit() or rest[0] == "."):
-                raise self.expected("a number after '-'", at + len(signed) - len(rest))
+                raise self.expected(Remark("a number after '-'"), at + len(signed) - len(rest))
             return self.number("-" + rest, at), value.end(_SIGNED), value.end()
         end, after = value.end(_STRING), value.end()
         body = string[1:-1]
@@ -238,7 +240,7 @@ class _Reader:
     def number(self, lump: str, at: int) -> int | float:
         read = number_value(lump)
         if read is None:
-            raise self.error(f"'{lump[:40]}' is not a number: a leading 0 means octal", at)
+            raise self.error(Remark("'{number}' is not a number: a leading 0 means octal", number=lump[:40]), at)
         return read
 
     def skip(self, pos: int) -> int:
@@ -252,13 +254,13 @@ class _Reader:
 
     # --- errors: what was expected, what stands there, and the caret
 
-    def error(self, message: str, at: int) -> TextFormatError:
+    def error(self, message: Remark, at: int) -> TextFormatError:
         text = self.text
         location = self.place(at)
         line_start = at - location.column + 1
         line_end = next((i for i in range(at, min(at + 200, len(text))) if text[i] in "\r\n"), at + 200)
         shown_from = max(line_start, at - 200)
-        return TextFormatError(f"{message}\n{snippet(text[shown_from:line_end], at - shown_from + 1)}", location)
+        return TextFormatError(message, location, snippet(text[shown_from:line_end], at - shown_from + 1))
 
     def place(self, at: int) -> Location:
         """Like Document.location, but counted: the index of a hostile text's lines would be larger than the text."""
@@ -267,40 +269,48 @@ class _Reader:
         line = text.count("\n", 0, at) + text.count("\r", 0, at) - text.count("\r\n", 0, at)
         return Location(self.document.file, line + self.document.first_line, at - line_start + 1)
 
-    def expected(self, what: str, pos: int) -> TextFormatError:
+    def expected(self, what: Remark, pos: int) -> TextFormatError:
         pos = self.skip(pos)
         char = self.text[pos : pos + 1]
         if not char:
-            return self.error(f"expected {what}, but the file ends", pos)
-        if char in "\"'":
-            return self.error("the string is not closed on its line", pos)
-        lump = _LUMP.match(self.text, pos)
+            return self.error(Remark("expected {what}, but the file ends", what=what), pos)
+        lump = _LUMP.match(self.text, pos) or _CLOSED_STRING.match(self.text, pos)
+        if char in "\"'" and lump is None:
+            return self.error(Remark("the string is not closed on its line"), pos)
         shown = lump[0][:40] if lump else printable(char)
-        hint = f" (Caffe needs the plain {_LOOKALIKES[char]})" if char in _LOOKALIKES else ""
-        return self.error(f"expected {what}, found {shown}{hint}", pos)
+        if char in _LOOKALIKES:
+            plain = _LOOKALIKES[char]
+            found = Remark(
+                "expected {what}, found {found} (Caffe needs the plain {plain})", what=what, found=shown, plain=plain
+            )
+            return self.error(found, pos)
+        return self.error(Remark("expected {what}, found {found}", what=what, found=shown), pos)
 
     def no_field(self, pos: int) -> TextFormatError:
-        return self.expected("a field name" + (" or '}'" if len(self.stack) > 1 else ""), pos)
+        return self.expected(Remark("a field name or '}}'") if len(self.stack) > 1 else Remark("a field name"), pos)
 
     def no_value(self, at: int, pos: int, name: str, colon: str) -> TextFormatError:
         if self.left < 0:
-            return self.error(f"more than {MAX_FIELDS:,} fields; weights written as text are not read", at)
-        name = printable(name[:40])
+            many = Remark("more than {count} fields; weights written as text are not read", count=f"{MAX_FIELDS:,}")
+            return self.error(many, at)
         if not colon:
-            return self.expected(f"':' or '{{' after {name}", pos)
-        return self.expected(f"a value for {name}", pos)
+            return self.expected(Remark("':' or '{{' after {name}", name=name[:40]), pos)
+        return self.expected(Remark("a value for {name}", name=name[:40]), pos)
 
     def unclosed(self) -> TextFormatError:
         message, field, closer, _ = self.stack[-1]
-        name = printable(field.name[:40]) if field is not None else ""
-        return self.error(f"{name} is opened here and never closed with {closer}", message.start - 1)
+        name = field.name[:40] if field is not None else ""
+        opened = Remark("{name} is opened here and never closed with {closer}", name=name, closer=closer)
+        return self.error(opened, message.start - 1)
 
     def wrong_bracket(self, at: int, bracket: str, field: Field | None) -> TextFormatError:
         if field is None:
-            return self.error(f"{bracket} closes nothing", at)
-        opened = self.place(field.value_start)
-        return self.error(
-            f"{bracket} does not close the {self.text[field.value_start]} of {printable(field.name[:40])}"
-            f" in line {opened.line}",
-            at,
+            return self.error(Remark("{bracket} closes nothing", bracket=bracket), at)
+        other = Remark(
+            "{bracket} does not close the {opened} of {name} in line {line}",
+            bracket=bracket,
+            opened=self.text[field.value_start],
+            name=field.name[:40],
+            line=self.place(field.value_start).line,
         )
+        return self.error(other, at)

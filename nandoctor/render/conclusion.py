@@ -17,6 +17,7 @@ from nandoctor.source import printable
 
 INDENT = 2
 CLAIMS = 6
+EDITS_SHOWN = 8  # of a step; the whole patch can be copied and saved
 PLACE_SHARE = 0.34  # of the width for `file:line`
 WORTH = 0.75  # decibans; less prints as nothing
 
@@ -85,14 +86,15 @@ def result(page: Page, reply: Result, words: Words) -> None:
         page.blank()
         page.row(view.title, percent(view.probability), indent=INDENT, right_width=5, style="bold")
         cause = shown[view.id]
-        support = cause.support[: len(view.support)]
-        against = cause.against[: len(view.against)]
+        support = cause.support[: len(view.support.shown)]
+        against = cause.against[: len(view.against.shown)]
         _claims(page, support, against, words)
         if not support and not against:
             page.text(words("report.no-evidence"), INDENT, "dim")
     for cause_title, claim in report.ruled_out:
         page.blank()
-        page.text(f"{words('report.ruled-out')}: {cause_title}. {claim.text}", INDENT, "dim")
+        reason = claim.text.rstrip(".。")
+        page.text(words("talk.ruled-out", cause=cause_title, reason=reason), INDENT, "dim")
     for text in report.contradictions:
         page.text(text, INDENT, "yellow")
 
@@ -154,7 +156,7 @@ def _remarks(page: Page, step: Step, words: Words, indent: int) -> None:
         more = len(step.edits) - 1
         text = words("report.edit-in", edit=short, place=str(edit.location)) if short else str(edit.location)
         if more:
-            text += ", " + words("report.more-places", count=more)
+            text = words("report.also-places", text=text, more=words("report.more-places", count=more))
         page.text(text, indent, "dim")
     if step.tells:
         page.text(words("talk.tells", causes=listed(map(words.cause, step.tells), words)), indent, "dim")
@@ -168,13 +170,15 @@ def how_to(page: Page, step: Step, words: Words, *, code: bool) -> None:
     for text in remedy.steps:
         page.text(text.get(words.lang), INDENT, label="·", label_width=1)
     names = short_names(edit.location.file for edit in step.edits)
-    for edit in step.edits:
+    for edit in step.edits[:EDITS_SHOWN]:
         place = f"{names[edit.location.file]}:{edit.location.line}"
         if page.width < NARROW:
             page.text(place, INDENT + 2, "cyan")
         lines = [("-", line) for line in edit.removed] + [("+", line) for line in edit.added]
         for number, (sign, line) in enumerate(lines):
             page.change(sign, printable(line), INDENT + 2, place if not number else "", display_width(place))
+    if len(step.edits) > EDITS_SHOWN:
+        page.text(words("report.more-places", count=len(step.edits) - EDITS_SHOWN), INDENT + 2, "dim")
     if code and step.snippet and not step.edits:
         page.text(words("talk.snippet", framework=words.framework(step.snippet_framework)), INDENT, "dim")
         page.code(step.snippet, INDENT + 2)

@@ -120,8 +120,8 @@ def _causes(diagnosis: Diagnosis, report: Report, words: Words) -> list[str]:
         return []
     body = [f"<h2>{text(words(heading.get(diagnosis.verdict, 'report.causes')))}</h2>"]
     body += [_cause(cause, words) for cause in report.causes]
-    if report.others:
-        named = words.causes(f"{other.title} {percent(other.probability)}" for other in report.others)
+    if report.others.shown:
+        named = words.causes(f"{other.title} {percent(other.probability)}" for other in report.others.shown)
         body.append(f'<p class="dim">{text(words.pair(words("report.also"), named))}</p>')
     if report.ruled_out:
         body.append(f"<h2>{text(words('report.ruled-out'))}</h2>")
@@ -148,7 +148,7 @@ def _cause(cause: CauseView, words: Words) -> str:
     header = ["", text(words("report.evidence")), text(words("report.where")), text(words("report.weight"))]
     chance = round(100 * min(max(cause.probability, 0.0), 1.0))
     opened = " open" if cause.rank <= OPEN_CAUSES else ""
-    evidence = rows("report.for", cause.support) + rows("report.against", cause.against)
+    evidence = rows("report.for", cause.support.shown) + rows("report.against", cause.against.shown)
     return "".join(
         [
             f'<details{opened}><summary><span class="dim">{cause.rank}</span>',
@@ -156,7 +156,7 @@ def _cause(cause: CauseView, words: Words) -> str:
             f'<span class="band">{text(cause.band)}</span>',
             f'<span class="n">{text(percent(cause.probability))}</span></summary>',
             f"<p>{prose(cause.summary)}</p>" if cause.summary else "",
-            table(header, evidence, (3,)) if cause.support or cause.against else "",
+            table(header, evidence, (3,)) if evidence else "",
             "</details>",
         ]
     )
@@ -202,7 +202,7 @@ def _step(step: StepView, words: Words) -> str:
     tags += [words("report.masks")] if step.masks else []
     out = [f'<li><b>{text(step.title)}</b> <span class="facts">{text(words.listed(facts))}</span>']
     out += [f' <span class="tag warn">{text(tag)}</span>' for tag in tags]
-    for edit in step.edits:
+    for edit in step.edits.shown:
         lines = "".join(
             f"<{'ins' if s == '+' else 'del'}>{s} {text(line)}</{'ins' if s == '+' else 'del'}>"
             for s, line in edit_lines(edit)
@@ -227,7 +227,7 @@ def _step(step: StepView, words: Words) -> str:
 
 def _rest(report: Report, words: Words) -> list[str]:
     body = []
-    if report.findings:
+    if report.findings.shown:
         body.append(f"<h2>{text(words('report.findings'))}</h2>")
         kinds = {"error": "bad", "warning": "warn", "note": "dim"}
         body.append(
@@ -235,13 +235,13 @@ def _rest(report: Report, words: Words) -> list[str]:
                 ["", "", text(words("report.where"))],
                 [
                     [f'<span class="{kinds[f.severity]}">{text(f.word)}</span>', text(f.text), place(f.places)]
-                    for f in report.findings
+                    for f in report.findings.shown
                 ],
             )
         )
-    if report.unchecked:
+    if report.unchecked.shown:
         body.append(f"<h2>{text(words('report.unchecked'))}</h2><ul>")
-        for observation, because, how in report.unchecked:
+        for observation, because, how in report.unchecked.shown:
             more = f'<br><span class="dim">{prose(how)}</span>' if how else ""
             body.append(f"<li>{text(words.pair(observation, because) if because else observation)}{more}</li>")
         body.append("</ul>")

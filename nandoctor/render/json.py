@@ -60,7 +60,7 @@ def report(diagnosis: Diagnosis, words: Words) -> dict[str, Any]:
             for observation, state, cause in diagnosis.what_if
         ],
         "next_question": _question(diagnosis, words),
-        "notes": list(diagnosis.notes),
+        "notes": [words.remark(note) for note in diagnosis.notes],
     }
 
 
@@ -92,7 +92,7 @@ def _weighed(weighed: Weighed, words: Words) -> dict[str, Any]:
         "decibans": round(weighed.decibans, 2),
         "locations": _locations(weighed.locations),
         "origin": weighed.origin,
-        "text": words.note(weighed.note) if weighed.note else "",
+        "text": words.weighed(weighed),
     }
 
 

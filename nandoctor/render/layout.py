@@ -6,7 +6,7 @@ Text, Markdown and HTML show the same `Report`; it decides what is shown by defa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 
@@ -34,6 +34,21 @@ EDITS_SHOWN = 4
 FINDINGS_SHOWN = 6
 UNCHECKED_SHOWN = 5
 
+T = TypeVar("T")
+
+
+class Shortened(msgspec.Struct, Generic[T], frozen=True):
+    """The first items of a longer list, and how many more there are."""
+
+    shown: tuple[T, ...] = ()
+    more: int = 0
+
+
+def shortened(items: Sequence[T], limit: int | None) -> Shortened[T]:
+    """At most `limit` items; None: all of them."""
+    shown = tuple(items[:limit])
+    return Shortened(shown, len(items) - len(shown))
+
 
 class Claim(msgspec.Struct, frozen=True):
     """A piece of evidence in words. `origin` says who told it where there is no line."""
@@ -45,7 +60,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class CauseView(msgspec.Struct, frozen=True):
-    """A cause with the evidence that is shown; `more_*` counts what is not."""
+    """A cause with the evidence that is shown."""
 
     rank: int
     id: str
@@ -54,10 +69,8 @@ class CauseView(msgspec.Struct, frozen=True):
     band: str
     band_id: Band
     probability: float
-    support: tuple[Claim, ...]
-    against: tuple[Claim, ...]
-    more_support: int
-    more_against: int
+    support: Shortened[Claim]
+    against: Shortened[Claim]
 
 
 class StepView(msgspec.Struct, frozen=True):
@@ -72,8 +85,7 @@ class StepView(msgspec.Struct, frozen=True):
     masks: bool
     tried: bool
     tells: tuple[str, ...]
-    edits: tuple[FileEdit, ...]
-    more_edits: int
+    edits: Shortened[FileEdit]
     patch: str
     steps: tuple[str, ...]
     snippet: str
@@ -97,17 +109,14 @@ class Report(msgspec.Struct, frozen=True):
 
     files: tuple[str, ...]  # one piece of the header each
     causes: tuple[CauseView, ...]
-    others: tuple[CauseView, ...]  # mentioned on one line
-    more_others: int
+    others: Shortened[CauseView]  # mentioned on one line
     ruled_out: tuple[tuple[str, Claim], ...]
     contradictions: tuple[str, ...]
     plan: tuple[StepView, ...]
     later: tuple[StepView, ...]
     diagnostic: tuple[StepView, ...]  # empty if it is the same plan
-    findings: tuple[FindingView, ...]
-    more_findings: int
-    unchecked: tuple[tuple[str, str, str], ...]  # observation, because, how
-    more_unchecked: int
+    findings: Shortened[FindingView]
+    unchecked: Shortened[tuple[str, str, str]]  # observation, because, how
     question: str
     answer_option: str  # how to answer it on the command line
     what_if: tuple[str, ...]
@@ -125,21 +134,18 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
     second = (
         () if same or fine else tuple(_step(s, n, words) for n, s in enumerate(diagnosis.diagnostic[:SECOND_SHOWN], 1))
     )
-    shown = {place for cause in causes for claim in cause.support + cause.against for place in claim.places}
-    shown |= {edit.location for step in plan for edit in step.edits}
+    shown = {place for cause in causes for claim in cause.support.shown + cause.against.shown for place in claim.places}
+    shown |= {edit.location for step in plan for edit in step.edits.shown}
     found = [f for f in diagnosis.findings if details or not (f.locations and set(f.locations) <= shown)]
     found.sort(key=lambda f: ("error", "warning", "note").index(f.severity))
     unchecked = _unchecked(diagnosis, words)
     if fine and unchecked and not details:  # nothing hangs on it; the names are enough
         unchecked = [(words.listed(dict.fromkeys(name for name, _, _ in unchecked)), "", "")]
-    limit_findings = len(found) if details else FINDINGS_SHOWN
-    limit_unchecked = len(unchecked) if details else UNCHECKED_SHOWN
     question, option = ("", "") if fine else _question(diagnosis, words)
     return Report(
         files=_files(diagnosis, words),
         causes=causes,
-        others=others[: None if details else OTHERS_SHOWN],
-        more_others=0 if details else len(others[OTHERS_SHOWN:]),
+        others=shortened(others, None if details else OTHERS_SHOWN),
         ruled_out=tuple(
             (words.cause(cause), _claim(weighed, words))
             for cause, weighed in (() if fine and not details else diagnosis.ruled_out)
@@ -158,10 +164,8 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
         plan=plan,
         later=later,
         diagnostic=second,
-        findings=tuple(_finding(f, words) for f in found[:limit_findings]),
-        more_findings=len(found[limit_findings:]),
-        unchecked=tuple(unchecked[:limit_unchecked]),
-        more_unchecked=len(unchecked[limit_unchecked:]),
+        findings=shortened([_finding(f, words) for f in found], None if details else FINDINGS_SHOWN),
+        unchecked=shortened(unchecked, None if details else UNCHECKED_SHOWN),
         question=question,
         answer_option=option,
         what_if=tuple(
@@ -181,7 +185,7 @@ def build(diagnosis: Diagnosis, kb: KnowledgeBase, lang: str, *, details: bool =
 
 
 def _claim(weighed: Weighed, words: Words) -> Claim:
-    text = words.note(weighed.note) if weighed.note else ""
+    text = words.weighed(weighed)
     if not text:
         state = words.state(weighed.observation, weighed.state)
         text = words.pair(words.observation(weighed.observation), state)
@@ -194,9 +198,11 @@ def _source(places: Sequence[Location], origin: str, words: Words) -> str:
 
 def _cause(ranked: RankedCause, rank: int, words: Words, details: bool) -> CauseView:
     cause = words.kb.causes.get(ranked.id)
-    support = [w for w in ranked.support if details or abs(w.decibans) >= FAINT]
-    against = [w for w in ranked.against if details or abs(w.decibans) >= FAINT]
-    most, least = (len(support), len(against)) if details else (SUPPORT_SHOWN, AGAINST_SHOWN)
+
+    def claims(weighed: Sequence[Weighed], limit: int) -> Shortened[Claim]:
+        telling = [_claim(w, words) for w in weighed if details or abs(w.decibans) >= FAINT]
+        return shortened(telling, None if details else limit)
+
     return CauseView(
         rank,
         ranked.id,
@@ -205,10 +211,8 @@ def _cause(ranked: RankedCause, rank: int, words: Words, details: bool) -> Cause
         words.band(ranked.band),
         ranked.band,
         ranked.probability,
-        tuple(_claim(w, words) for w in support[:most]),
-        tuple(_claim(w, words) for w in against[:least]),
-        len(support[most:]),
-        len(against[least:]),
+        claims(ranked.support, SUPPORT_SHOWN),
+        claims(ranked.against, AGAINST_SHOWN),
     )
 
 
@@ -240,7 +244,6 @@ def _step(
 ) -> StepView:
     remedy = words.kb.remedies.get(step.id)
     lang = words.lang
-    edits = step.edits if details else step.edits[:EDITS_SHOWN]
     instructions = tuple(text.get(lang) for text in remedy.steps) if remedy else ()
     return StepView(
         position,
@@ -252,8 +255,7 @@ def _step(
         step.masks,
         step.tried,
         tuple(words.cause(cause) for cause in step.tells),
-        edits,
-        len(step.edits) - len(edits),
+        shortened(step.edits, None if details else EDITS_SHOWN),
         step.patch,
         instructions if details or (full and not step.edits) else (),
         step.snippet if details or (code and not step.edits) else "",

@@ -77,11 +77,11 @@ def _causes(diagnosis: Diagnosis, report: Report, words: Words) -> list[str]:
             c.band,
             percent(c.probability),
         ]
-        for c in (*report.causes, *report.others)
+        for c in (*report.causes, *report.others.shown)
     ]
     blocks.append(table(["", words("report.cause"), "", words("report.probability")], rows, (0, 3)))
     for cause in report.causes:
-        if cause.support or cause.against:
+        if cause.support.shown or cause.against.shown:
             blocks.append(f"#### {cause.rank} {escape(cause.title)}")
             blocks.append(_evidence(cause, words))
     if report.ruled_out:
@@ -105,7 +105,7 @@ def _evidence(cause: CauseView, words: Words) -> str:
         return [[words(label), escape(c.text), place(c.places, c.origin), decibans(c.decibans)] for c in claims]
 
     header = ["", words("report.evidence"), words("report.where"), words("report.weight")]
-    return table(header, rows("report.for", cause.support) + rows("report.against", cause.against), (3,))
+    return table(header, rows("report.for", cause.support.shown) + rows("report.against", cause.against.shown), (3,))
 
 
 def _layers(diagnosis: Diagnosis, words: Words) -> list[str]:
@@ -152,7 +152,7 @@ def _step(step: StepView, words: Words) -> str:
     facts += [words("report.tried")] if step.tried else []
     facts += [words("report.masks")] if step.masks else []
     lines = [f"{step.number}. **{escape(step.title)}** ({words.listed(facts)})"]
-    if step.patch or step.edits:
+    if step.patch or step.edits.shown:
         lines.append(fence(printable_code(step.patch) if step.patch else _edits(step), "diff"))
     lines += list(step.steps)
     if step.snippet:
@@ -166,23 +166,25 @@ def _step(step: StepView, words: Words) -> str:
 def _edits(step: StepView) -> str:
     return "\n".join(
         f"@@ {edit.location} @@\n" + "\n".join(f"{sign}{line}" for sign, line in edit_lines(edit))
-        for edit in step.edits
+        for edit in step.edits.shown
     )
 
 
 def _rest(report: Report, words: Words) -> list[str]:
     blocks = []
-    if report.findings:
+    if report.findings.shown:
         blocks.append(f"### {words('report.findings')}")
-        blocks.append("\n".join(f"- **{f.word}** {escape(f.text)} {place(f.places)}".rstrip() for f in report.findings))
-        if report.more_findings:
-            blocks.append(words("report.more", count=report.more_findings))
-    if report.unchecked:
+        blocks.append(
+            "\n".join(f"- **{f.word}** {escape(f.text)} {place(f.places)}".rstrip() for f in report.findings.shown)
+        )
+        if report.findings.more:
+            blocks.append(words("report.more", count=report.findings.more))
+    if report.unchecked.shown:
         blocks.append(f"### {words('report.unchecked')}")
         blocks.append(
             "\n".join(
                 f"- {words.pair(escape(o), escape(b)) if b else escape(o)}" + (f"<br>{escape(h)}" if h else "")
-                for o, b, h in report.unchecked
+                for o, b, h in report.unchecked.shown
             )
         )
     if report.question:

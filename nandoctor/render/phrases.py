@@ -14,13 +14,13 @@ CLEAR = "checks.clear"  # "nothing unusual" does not say in what
 def evidence_text(item: Evidence | Weighed, words: Words) -> str:
     """What was seen, in words."""
     if item.origin == "tried":
-        return words.remedy(item.observation)
+        return words.weighed(item)
     known = words.kb.observations.get(item.observation)
     if item.note is None or item.note.id == CLEAR:
         return state_text(item.observation, item.state, words)
     if known is not None and item.state == known.normal and not item.note.args:
         return state_text(item.observation, item.state, words)
-    return words.note(item.note) or state_text(item.observation, item.state, words)
+    return words.weighed(item) or state_text(item.observation, item.state, words)
 
 
 def state_text(observation: str, state: str, words: Words) -> str:

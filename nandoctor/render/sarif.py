@@ -107,7 +107,7 @@ def _cause(cause: RankedCause, diagnosis: Diagnosis, words: Words, rules: dict[s
     rule = f"cause/{cause.id}"
     level = CAUSE_LEVEL[cause.band]
     rules[rule] = _rule(rule, title, known.summary.get(words.lang) if known else title, "error")
-    sentence = words("verdict.fault", title=title, band=words.band(cause.band), percent=percent(cause.probability))
+    sentence = words("verdict.fault", first=title, band=words.band(cause.band), percent=percent(cause.probability))
     text = " ".join([sentence, *first_steps(diagnosis, words)[:1]])
     places = [place for weighed in cause.support for place in weighed.locations]
     result = _result(rule, level, text, places)

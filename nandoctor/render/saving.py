@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nandoctor.consultation import Consultation
-from nandoctor.errors import ExitCode
+from nandoctor.errors import ExitCode, reason
 from nandoctor.interview import Interview, SaveReport
 from nandoctor.render.words import Words
 
@@ -45,7 +45,7 @@ def write_report(now: Interview, wanted: SaveReport) -> str:
     except FileExistsError:
         return Words(now.consultation.kb, now.lang)("say.file-exists")
     except (OSError, ValueError) as exc:
-        return getattr(exc, "strerror", None) or str(exc)
+        return reason(exc)
     return ""
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from nandoctor.source import significant
+
 LOG_SPAN = 100.0  # more than two decades between the smallest and the largest value: logarithmic
 LEAST_SPAN = 0.2  # of the largest magnitude; a linear axis never shows less
 _LN10 = math.log(10.0)
@@ -82,11 +84,7 @@ def number(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "Inf" if value > 0 else "-Inf"
-    text = f"{value:.3g}"
-    if "e" not in text:
-        return text
-    mantissa, exponent = text.split("e")
-    return f"{mantissa}e{int(exponent)}"
+    return significant(value)
 
 
 def step_text(step: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nandoctor.diagnosis import Evidence
+from nandoctor.errors import NandoctorError
 from nandoctor.interview.pending import Choice
 from nandoctor.interview.replies import (
     Asking,
@@ -27,6 +28,7 @@ from nandoctor.interview.replies import (
     StepShown,
     Taken,
     Understood,
+    Unusable,
     Withdrawn,
 )
 from nandoctor.render.conclusion import (
@@ -44,7 +46,7 @@ from nandoctor.render.page import NARROW, Page
 from nandoctor.render.phrases import evidence_text, listed, source_text, state_text
 from nandoctor.render.scale import step_text
 from nandoctor.render.width import cut, display_width
-from nandoctor.render.words import Words, minutes_text, percent, short_names
+from nandoctor.render.words import Words, capital, minutes_text, percent, short_names
 from nandoctor.source import printable
 
 LISTED = 8  # pieces of evidence listed after reading; the rest is one request away
@@ -97,7 +99,7 @@ def sentence(reply: Sentence | Picking, words: Words) -> str:
         elif name == "probability":
             args[name] = percent(float(value))
         else:
-            args[name] = value if isinstance(value, int | float) else printable(value)
+            args[name] = value if isinstance(value, int | float) else words.remark(value)
     return words(reply.id, **args)
 
 
@@ -122,9 +124,9 @@ def _understood(page: Page, reply: Understood, words: Words) -> None:
 def _files_read(page: Page, reply: FilesRead, words: Words) -> None:
     page.text(_what_was_read(reply, words))
     for error in reply.errors:
-        page.text(words("say.unreadable", detail=error), 0, "yellow")
+        _error(page, error, words)
     for note in reply.notes:
-        page.text(printable(note), INDENT, "dim")
+        page.text(words.remark(note), INDENT, "dim")
     if not reply.evidence:
         page.text(words("talk.read-nothing"))
         return
@@ -138,6 +140,19 @@ def _files_read(page: Page, reply: FilesRead, words: Words) -> None:
     _evidence(page, reply.evidence[:LISTED], words)
     if len(reply.evidence) > LISTED:
         page.text(words("talk.more", count=len(reply.evidence) - LISTED), INDENT, "dim")
+
+
+def _unusable(page: Page, reply: Unusable, words: Words) -> None:
+    _error(page, reply.error, words)
+
+
+def _error(page: Page, error: NandoctorError, words: Words) -> None:
+    """What is wrong with a file; of a mistake in it the line, with a caret below."""
+    page.text(words("say.unreadable", detail=words.remark(error.remark)), 0, "yellow")
+    line, _, caret = error.excerpt.partition("\n")
+    start = max(0, len(caret) - (page.width - INDENT) * 3 // 4)  # the caret stays in sight
+    for text in (line, caret) if caret else ():
+        page.line((" " * INDENT + cut(text[start:], page.width - INDENT), "dim"))
 
 
 def _what_was_read(reply: FilesRead, words: Words) -> str:
@@ -186,9 +201,9 @@ def _picking(page: Page, reply: Picking, words: Words) -> None:
 def _taken(page: Page, reply: Taken, words: Words) -> None:
     observation = words.observation(reply.observation)
     if reply.state == "unknown":
-        page.text(words("talk.left-open", observation=observation))
+        page.text(capital(words("talk.left-open", observation=observation)))
     else:
-        page.text(state_text(reply.observation, reply.state, words))
+        page.text(capital(state_text(reply.observation, reply.state, words)))
 
 
 def believed_pieces(reply: Believed, words: Words) -> list[tuple[str, str, str]]:
@@ -301,6 +316,7 @@ _SAYERS: dict[type[Any], Callable[[Page, Any, Words], None]] = {
     Sentence: _sentence,
     Understood: _understood,
     FilesRead: _files_read,
+    Unusable: _unusable,
     Asking: _asking,
     Picking: _picking,
     Taken: _taken,

@@ -59,7 +59,8 @@ class _TextReport:
         limit = int(width * PLACE_SHARE)
         full = max((display_width(str(place)) for place in places), default=0)
         self.names = short_names(place.file for place in places) if full > limit else {}
-        self.place_width = min(max((display_width(self._place((p,))) for p in places), default=0), limit)
+        texts = [self._place((place,)) for place in places] + _all_origins(self.report)
+        self.place_width = min(max(map(display_width, texts), default=0), limit)
 
     def page(self) -> Page:
         """All sections in the order in which a tired reader needs them."""
@@ -126,11 +127,11 @@ class _TextReport:
         sheet.heading(words(heading.get(verdict, "report.causes")), words("report.weight"))
         for cause in report.causes:
             self._cause(cause)
-        if report.others:
+        if report.others.shown:
             label = "report.also-possible" if verdict in ("healthy", "benign") else "report.also"
-            named = [f"{other.title} {percent(other.probability)}" for other in report.others]
+            named = [f"{other.title} {percent(other.probability)}" for other in report.others.shown]
             text = words.causes(
-                [*named, words("report.more", count=report.more_others)] if report.more_others else named
+                [*named, words("report.more", count=report.others.more)] if report.others.more else named
             )
             sheet.text(words.pair(words(label), text), indent=INDENT, style="dim")
 
@@ -144,21 +145,20 @@ class _TextReport:
         sheet.line((f"{cause.rank:>2}  ", "dim"), (title, style), (gap, ""), (chance, style))
         if self.details and cause.summary:
             sheet.text(cause.summary, indent=INDENT, style="dim")
-        if not (cause.support or cause.against):
+        if not (cause.support.shown or cause.against.shown):
             if self.diagnosis.verdict != "fault" or cause.id == NONE_OF_THESE:
                 return
             sheet.text(words("report.no-evidence"), indent=INDENT, style="dim")
             return
         labels = (words("report.for"), words("report.against"))
         label_width = max(map(display_width, labels))
-        sides = ((labels[0], cause.support, cause.more_support), (labels[1], cause.against, cause.more_against))
-        for label, claims, more in sides:
-            if not claims:
+        for label, claims in zip(labels, (cause.support, cause.against)):
+            if not claims.shown:
                 sheet.text(words("report.nothing"), INDENT, "dim", label, label_width)
-            for n, claim in enumerate(claims):
+            for n, claim in enumerate(claims.shown):
                 self._claim(claim, label if not n else "", label_width)
-            if more:
-                sheet.text(words("report.more", count=more), INDENT, "dim", " ", label_width)
+            if claims.more:
+                sheet.text(words("report.more", count=claims.more), INDENT, "dim", " ", label_width)
 
     def _claim(self, claim: Claim, label: str, label_width: int, text: str = "") -> None:
         shown = text or claim.text
@@ -252,14 +252,14 @@ class _TextReport:
             sheet.text(step.harm, inner, "", words("report.harm"), label_width)
 
     def _edits(self, step: StepView, indent: int) -> None:
-        for edit in step.edits:
+        for edit in step.edits.shown:
             place = self._place((edit.location,))
             if self.sheet.width < NARROW:
                 self.sheet.text(place, indent, "cyan")
             for n, (sign, line) in enumerate(edit_lines(edit)):
                 self.sheet.change(sign, line, indent, place if not n else "", self.place_width)
-        if step.more_edits:
-            self.sheet.text(self.words("report.more-places", count=step.more_edits), indent, "dim")
+        if step.edits.more:
+            self.sheet.text(self.words("report.more-places", count=step.edits.more), indent, "dim")
 
     def _second_plan(self) -> None:
         report, words = self.report, self.words
@@ -276,11 +276,11 @@ class _TextReport:
 
     def _findings(self) -> None:
         report, words, sheet = self.report, self.words, self.sheet
-        if not report.findings:
+        if not report.findings.shown:
             return
         sheet.heading(words("report.findings"))
-        label_width = max(display_width(finding.word) for finding in report.findings)
-        for finding in report.findings:
+        label_width = max(display_width(finding.word) for finding in report.findings.shown)
+        for finding in report.findings.shown:
             sheet.row(
                 finding.text,
                 "",
@@ -294,20 +294,20 @@ class _TextReport:
                 short = edit_text(edit, words)
                 if short:
                     sheet.text(short, INDENT + label_width + 2, "green")
-        if report.more_findings:
-            sheet.text(words("report.more-details", count=report.more_findings), INDENT, "dim")
+        if report.findings.more:
+            sheet.text(words("report.more-details", count=report.findings.more), INDENT, "dim")
 
     def _unchecked(self) -> None:
         report, words, sheet = self.report, self.words, self.sheet
-        if not report.unchecked:
+        if not report.unchecked.shown:
             return
         sheet.heading(words("report.unchecked"))
-        for observation, because, how in report.unchecked:
+        for observation, because, how in report.unchecked.shown:
             sheet.text(words.pair(observation, because) if because else observation, INDENT)
             if how:
                 sheet.text(how, INDENT + 2, "dim")
-        if report.more_unchecked:
-            sheet.text(words("report.more-details", count=report.more_unchecked), INDENT, "dim")
+        if report.unchecked.more:
+            sheet.text(words("report.more-details", count=report.unchecked.more), INDENT, "dim")
 
     def _question(self) -> None:
         report, words, sheet = self.report, self.words, self.sheet
@@ -344,9 +344,17 @@ def printable_code(code: str) -> str:
     return "\n".join(" " * (len(line) - len(line.lstrip())) + printable(line.strip()) for line in code.split("\n"))
 
 
+def _all_claims(report: Report) -> list[Claim]:
+    claims = [claim for cause in report.causes for claim in cause.support.shown + cause.against.shown]
+    return claims + [claim for _, claim in report.ruled_out]
+
+
+def _all_origins(report: Report) -> list[str]:
+    """Who said what no line shows: stands where the place would."""
+    return [claim.origin for claim in _all_claims(report) if not claim.places]
+
+
 def _all_places(report: Report) -> list[Location]:
-    claims = [claim for cause in report.causes for claim in cause.support + cause.against]
-    claims += [claim for _, claim in report.ruled_out]
-    groups = [claim.places for claim in claims] + [finding.places for finding in report.findings]
+    groups = [claim.places for claim in _all_claims(report)] + [finding.places for finding in report.findings.shown]
     places = [place for group in groups for place in group[:1]]
-    return places + [edit.location for step in report.plan for edit in step.edits]
+    return places + [edit.location for step in report.plan for edit in step.edits.shown]

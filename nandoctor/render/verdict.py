@@ -8,7 +8,7 @@ from nandoctor.diagnosis import Diagnosis, RankedCause
 from nandoctor.readers.series import first_nonfinite, level
 from nandoctor.render.plot import file_name, loss_series
 from nandoctor.render.scale import number
-from nandoctor.render.words import Words, edit_text, new_value, percent
+from nandoctor.render.words import Words, capital, edit_text, new_value, percent
 from nandoctor.source import Location, printable
 
 NONE_OF_THESE = "none-of-these"
@@ -25,47 +25,26 @@ def verdicts(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
     if diagnosis.verdict == "undetermined" or not ranked:
         return _undetermined(diagnosis, ranked, words)
     known = [c for c in ranked if c.id != NONE_OF_THESE] or ranked
+    return tuple(capital(form) for form in _suspects(known, first_steps(diagnosis, words), words))
+
+
+def _suspects(known: list[RankedCause], steps: list[str], words: Words) -> list[str]:
+    """The most probable cause, or the two that stand out, each with as much of the first step as there may be room."""
     first, second = known[0], known[1] if len(known) > 1 else None
+    fields = {"first": words.cause(first.id), "percent": percent(first.probability), "band": words.band(first.band)}
+    if second:
+        fields |= {"second": words.cause(second.id), "percent2": percent(second.probability)}
+    kind = "fault" if first.probability >= SURE or not second else "unsure"
     if second and second.probability >= SURE:
-        what = words(
-            "verdict.two",
-            first=words.cause(first.id),
-            percent=percent(first.probability),
-            second=words.cause(second.id),
-            percent2=percent(second.probability),
-        )
-    elif second and first.probability < SURE:
-        what = words(
-            "verdict.unsure",
-            title=words.cause(first.id),
-            percent=percent(first.probability),
-            second=words.cause(second.id),
-            percent2=percent(second.probability),
-        )
+        kind = "two"
+    what, short = words(f"verdict.{kind}", **fields), words(f"verdict.{kind}-short", **fields)
+    if kind == "two":  # neither fault may be left out for a longer step
+        steps_told = [_joined(what, step) for step in steps]
+    elif kind == "unsure":
+        steps_told = [_joined(head, step) for head in (what, short) for step in steps]
     else:
-        what = words(
-            "verdict.fault",
-            title=words.cause(first.id),
-            band=words.band(first.band),
-            percent=percent(first.probability),
-        )
-    steps = first_steps(diagnosis, words)
-    if second and second.probability >= SURE:
-        short = words(
-            "verdict.two-short",
-            first=words.cause(first.id),
-            percent=percent(first.probability),
-            second=words.cause(second.id),
-            percent2=percent(second.probability),
-        )
-        forms = [_joined(what, step) for step in steps] + [what, short]
-    elif first.probability < SURE:
-        short = words("verdict.unsure-short", title=words.cause(first.id), percent=percent(first.probability))
-        forms = [_joined(head, step) for head in (what, short) for step in steps] + [what, short]
-    else:
-        short = words("verdict.fault-short", title=words.cause(first.id), percent=percent(first.probability))
-        forms = [_joined(head, step) for step in steps for head in (what, short)] + [what, short]
-    return tuple(_capital(form) for form in forms)
+        steps_told = [_joined(head, step) for step in steps for head in (what, short)]
+    return [*steps_told, what, short]
 
 
 def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:
@@ -84,7 +63,8 @@ def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:
     named.append(title)
     forms = [words("verdict.first-step", step=form) for form in exact]
     forms += [words("verdict.first", step=form) for form in exact]
-    forms += [words("verdict.first-step", step=form.rstrip(".。")) for form in named]
+    for form in named:
+        forms += [words(message, step=form.rstrip(".。")) for message in ("verdict.first-step", "verdict.first")]
     return list(dict.fromkeys(forms))
 
 
@@ -126,7 +106,3 @@ def _chance(diagnosis: Diagnosis, cause_id: str) -> float:
 
 def _joined(first: str, second: str) -> str:
     return first + ("" if first.endswith("。") else " ") + second
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:] if sentence[:1].isascii() else sentence

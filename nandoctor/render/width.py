@@ -32,32 +32,28 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
     """`text`, shortened at its end to `width` columns; the ellipsis shows that something is missing."""
     if display_width(text) <= width:
         return text
-    room = width - display_width(ellipsis)
-    if room < 0:
-        return ""
-    kept, used = [], 0
-    for char in text:
-        used += _char_width(char)
-        if used > room:
-            break
-        kept.append(char)
-    return "".join(kept) + ellipsis
+    kept = _fitting(text, width - display_width(ellipsis))
+    return "" if kept is None else kept + ellipsis
 
 
 def cut_left(text: str, width: int, ellipsis: str = "…") -> str:
     """`text`, shortened at its beginning: of a path, the end tells more."""
     if display_width(text) <= width:
         return text
-    room = width - display_width(ellipsis)
+    kept = _fitting(text[::-1], width - display_width(ellipsis))
+    return "" if kept is None else ellipsis + kept[::-1]
+
+
+def _fitting(text: str, room: int) -> str | None:
+    """The beginning of `text` that fits into `room` columns; None if there is not even room for nothing."""
     if room < 0:
-        return ""
-    kept, used = [], 0
-    for char in reversed(text):
+        return None
+    used = 0
+    for at, char in enumerate(text):
         used += _char_width(char)
         if used > room:
-            break
-        kept.append(char)
-    return ellipsis + "".join(reversed(kept))
+            return text[:at]
+    return text
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

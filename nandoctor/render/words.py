@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 
-from nandoctor.diagnosis import Band, FileEdit, Note
-from nandoctor.kb.model import KnowledgeBase
+from nandoctor.diagnosis import Band, Evidence, FileEdit, Note, Weighed
+from nandoctor.errors import NandoctorError
+from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import Run
+from nandoctor.remark import Remark
 from nandoctor.render.scale import number, step_text
 from nandoctor.source import printable
 
@@ -44,6 +47,23 @@ class Words:
         message = next((event.message for event in events if event.id == name and event.message), None)
         return _fill(message.get(self.lang), note.args) if message else printable(str(note.args.get("text", name)))
 
+    def remark(self, text: str) -> str:
+        """What a reader says of an input, in the language if its texts are there."""
+        message = self._remarks.get(text.template) if isinstance(text, Remark) else None
+        if message is None or not isinstance(text, Remark):
+            return printable(text)
+        return _fill(message.get(self.lang), {name: self.remark(value) for name, value in text.args.items()})
+
+    @cached_property
+    def _remarks(self) -> dict[str, Message]:
+        """The texts by their English: the readers know no ids."""
+        return {message.en: message for message in self.kb.messages.values()}
+
+    def error(self, error: NandoctorError) -> str:
+        """An error as `file:line:column: what`, with the line and the caret below if it has them."""
+        said = self.remark(error.remark)
+        return f"{said}\n{error.excerpt}" if error.excerpt else said
+
     def cause(self, cause_id: str) -> str:
         """The title of a cause, `none-of-these` included."""
         cause = self.kb.causes.get(cause_id)
@@ -53,6 +73,12 @@ class Words:
         """The title of a remedy."""
         remedy = self.kb.remedies.get(remedy_id)
         return remedy.title.get(self.lang) if remedy else remedy_id
+
+    def weighed(self, weighed: Evidence | Weighed) -> str:
+        """What was seen, or what a remedy brought; "" where only the state is known."""
+        if weighed.origin == "tried":
+            return self(f"report.tried-{weighed.state}", remedy=self.remedy(weighed.observation))
+        return self.note(weighed.note) if weighed.note else ""
 
     def observation(self, observation_id: str) -> str:
         """The noun phrase of an observation."""
@@ -88,16 +114,32 @@ class Words:
 
 
 class _Figure(float):
-    """A number that prints with three significant digits where the message asks for no other form."""
+    """A number that prints with three significant digits where the message asks for no other form.
+
+    `{count:place|places}` is no number but the word that goes with it, for languages that have a plural.
+    """
 
     def __format__(self, spec: str) -> str:
+        if "|" in spec:
+            one, _, many = spec.partition("|")
+            return one if float(self) == 1 else many
         return super().__format__(spec) if spec else step_text(self) if self.is_integer() else number(self)
 
 
-def _fill(template: str, args: dict[str, str | int | float] | dict[str, str | float]) -> str:
+class _Text(str):
+    """A value that came as text; `{count:place|places}` works for a number in it, too."""
+
+    def __format__(self, spec: str) -> str:
+        if "|" in spec:
+            one, _, many = spec.partition("|")
+            return one if self == "1" else many
+        return super().__format__(spec)
+
+
+def _fill(template: str, args: Mapping[str, str | float]) -> str:
     """Placeholders filled in. An overlay's mistake in one shows as the bare template, not as a traceback."""
     try:
-        return template.format(**{k: clean(v) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
+        return template.format(**{k: _Text(clean(v)) if isinstance(v, str) else _Figure(v) for k, v in args.items()})
     except (KeyError, IndexError, ValueError, AttributeError):
         return template
 
@@ -105,6 +147,11 @@ def _fill(template: str, args: dict[str, str | int | float] | dict[str, str | fl
 def clean(text: str) -> str:
     """Foreign text made safe; our own no-break spaces stay."""
     return "\u00a0".join(map(printable, text.split("\u00a0")))
+
+
+def capital(sentence: str) -> str:
+    """A noun phrase as the beginning of a sentence, where the script has capitals."""
+    return sentence[:1].upper() + sentence[1:] if sentence[:1].isascii() else sentence
 
 
 def percent(probability: float) -> str:

@@ -37,7 +37,7 @@ class NandoctorApp(App[int]):
         plain = theme == PLAIN or bool(os.environ.get("NO_COLOR"))
         super().__init__(ansi_color=True if plain else None)  # else NO_COLOR would turn the terminal's own into black
         self.kept = kept
-        self.file_error = file_error
+        self._file_error = file_error
         for known in THEMES:
             self.register_theme(known)
         self.theme = PLAIN if plain else theme
@@ -46,7 +46,7 @@ class NandoctorApp(App[int]):
         return {**FALLBACK, "border": "#444444"}
 
     def get_default_screen(self) -> Screen[int]:  # noqa: D102
-        return ConsultationScreen()
+        return ConsultationScreen(self.kept, self._file_error)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """None of Textual's own: ours are in the language spoken."""

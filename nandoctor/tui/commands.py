@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import NamedTuple, Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from nandoctor.interview import Ask, AtPlan
+from nandoctor.render.transcript import Recording
 from nandoctor.tui.messages import LineGiven
 from nandoctor.tui.themes import DARK, LIGHT, PLAIN
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from nandoctor.tui.app import NandoctorApp
+class Host(Protocol):
+    """What the palette needs of the app it is shown in."""
+
+    kept: Recording
+    theme: str
+
+    @property
+    def no_color(self) -> bool:
+        """Whether there are no colours to choose from."""
+
+    def use_theme(self, name: str) -> None:
+        """Changes the theme."""
 
 
 class Command(NamedTuple):
@@ -33,8 +43,8 @@ class ConsultationCommands(Provider):
     """Everything that can be asked of the program."""
 
     def _commands(self) -> Iterator[Command]:
-        app = cast("NandoctorApp", self.app)
-        words, now = app.kept.words, app.kept.now
+        host = cast("Host", self.app)  # Textual makes providers itself, with the screen alone
+        words, now = host.kept.words, host.kept.now
 
         def line(text: str) -> Callable[[], None]:
             return partial(self._give, text)
@@ -61,8 +71,8 @@ class ConsultationCommands(Provider):
             if lang != now.lang:
                 yield Command(words("ui.cmd-language", name=name), line(f"lang {lang}"))
         for theme in (DARK, LIGHT, PLAIN):
-            if theme != app.theme and not app.no_color:
-                yield Command(words(f"ui.cmd-{theme.removeprefix('nandoctor-')}"), partial(app.use_theme, theme))
+            if theme != host.theme and not host.no_color:
+                yield Command(words(f"ui.cmd-{theme.removeprefix('nandoctor-')}"), partial(host.use_theme, theme))
         yield Command(words("ui.cmd-panel"), partial(self._act, "side"))
         yield Command(words("ui.cmd-copy"), partial(self._act, "copy_reply"))
         yield Command(words("ui.cmd-help"), partial(self._act, "help"))

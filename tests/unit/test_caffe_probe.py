@@ -279,19 +279,21 @@ def test_the_last_snapshot_of_the_solver(onset: float | None, expected: str) -> 
 
 def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
     net = parse(NET, "n.prototxt")
-    paths = write_probes(net, None, tmp_path / "new")
+    folder = tmp_path / "new"
+    texts = probe_texts(net, None, folder)
+    paths = write_probes(texts, folder)
     assert [p.name for p in paths] == [
         "probe_net.prototxt", "nandoctor_check_finite.py", "probe_data.prototxt", "probe_data_solver.prototxt",
     ]  # fmt: skip
     paths[0].write_text("precious")
     with pytest.raises(UsageError, match=r"probe_net\.prototxt.*--force"):
-        write_probes(net, None, tmp_path / "new")
+        write_probes(texts, folder)
     assert paths[0].read_text() == "precious"
-    write_probes(net, None, tmp_path / "new", force=True)
+    write_probes(texts, folder, force=True)
     assert paths[0].read_text() != "precious"
-    assert len(list((tmp_path / "new").iterdir())) == 4  # no temporary files left
+    assert len(list(folder.iterdir())) == 4  # no temporary files left
     with pytest.raises(UnreadableError, match="cannot write"):
-        write_probes(net, None, paths[0] / "below-a-file")
+        write_probes(texts, paths[0] / "below-a-file")
 
 
 @pytest.mark.parametrize("lang", ["en", "zh", "ko"])

@@ -178,6 +178,16 @@ def test_typing_errors_of_one_letter() -> None:
     assert told("gradiant cliping is on")["gradient_clipping"] == "yes"
 
 
+@pytest.mark.parametrize(
+    "text", ["loss is 0.0 and grad_norm nan", "loss 0.0, grad_norm nan", "the loss is zero, the gradient norm is nan"]
+)
+def test_a_value_belongs_to_what_it_is_said_of(text: str) -> None:
+    heard = told(text)
+    assert heard["loss_exactly_zero"] == "with_nan_gradient"
+    assert "grad_norm_before_nan" not in heard  # the norm did not vanish: the 0 is the loss's
+    assert told("0.0 is the gradient norm")["grad_norm_before_nan"] == "vanishing"
+
+
 def test_words_inside_words_do_not_count() -> None:
     assert told("finance, infinity pool, organs, vitamins") == {}
 
@@ -334,6 +344,8 @@ def test_what_is_no_command(text: str) -> None:
         ("loss went nan, log=runs/train.log.gz", ["runs/train.log.gz"]),
         ("日志 训练.log。", ["训练.log"]),
         ("train.log train.log", ["train.log"]),
+        ("train_val.prototx", ["train_val.prototx"]),
+        ("model.training is on", []),
         ("loss is 0/0 or inf/nan and/or 3.5", []),
         ("see https://example.org/train.log", []),
         ("I don't know, it's 'nan'", []),

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from interview_samples import FALLING, GROWING, Talk, caffe_log, tiny_knowledge
 
 from nandoctor import interview as iv
-from nandoctor.consultation import Consultation, Said
+from nandoctor.consultation import Consultation
 from nandoctor.diagnosis import Evidence
+from nandoctor.events import Said
 from nandoctor.ingest import Ingested, Inputs
 from nandoctor.interview import state
 from nandoctor.interview.pending import Ask, AtPlan, Carried, Free, SameRun, Settle

@@ -12,6 +12,20 @@ from nandoctor.kb import load, schema
 from nandoctor.kb.check import check
 
 TITLE = "{en: A title, zh: 标题, ko: 제목}"
+
+
+def observation(name: str, kind: str, *fields: str, **states: float) -> str:
+    """An observation's file: a line for each field, and its states with their backgrounds."""
+    rows = [f"  - {{id: {state}, background: {background}, label: {TITLE}}}" for state, background in states.items()]
+    return "\n".join([f"id: {name}", f"kind: {kind}", f"title: {TITLE}", *fields, "states:", *rows, ""])
+
+
+def remedy(name: str, kind: str, last: str) -> str:
+    """A remedy's file."""
+    head = [f"id: {name}", f"kind: {kind}", f"title: {TITLE}", f"steps: [{TITLE}]"]
+    return "\n".join([*head, "minutes: 3", f"verify: {TITLE}", last, ""])
+
+
 FILES = {
     "causes/first.yaml": f"""\
         id: first
@@ -32,53 +46,15 @@ FILES = {
             observations: {{colour: blue}}
             expect: below 5 %
         """,
-    "observations/colour.yaml": f"""\
-        id: colour
-        kind: course
-        title: {TITLE}
-        question: {TITLE}
-        normal: blue
-        states:
-          - {{id: red, background: 0.3, label: {TITLE}}}
-          - {{id: blue, background: 0.7, label: {TITLE}}}
-        """,
-    "observations/size.yaml": f"""\
-        id: size
-        kind: setup
-        title: {TITLE}
-        normal: small
-        applies_when: {{colour: [red]}}
-        states:
-          - {{id: large, background: 0.5, label: {TITLE}}}
-          - {{id: small, background: 0.5, label: {TITLE}}}
-        """,
-    "observations/taste.yaml": f"""\
-        id: taste
-        kind: experiment
-        title: {TITLE}
-        normal: sweet
-        states:
-          - {{id: sour, background: 0.5, label: {TITLE}}}
-          - {{id: sweet, background: 0.5, label: {TITLE}}}
-        """,
-    "remedies/wash.yaml": f"""\
-        id: wash
-        kind: fix
-        title: {TITLE}
-        steps: [{TITLE}]
-        minutes: 3
-        verify: {TITLE}
-        snippets: {{caffe: 'wash: 1'}}
-        """,
-    "remedies/lick.yaml": f"""\
-        id: lick
-        kind: experiment
-        title: {TITLE}
-        steps: [{TITLE}]
-        minutes: 3
-        verify: {TITLE}
-        asks: taste
-        """,
+    "observations/colour.yaml": observation(
+        "colour", "course", f"question: {TITLE}", "normal: blue", red=0.3, blue=0.7
+    ),
+    "observations/size.yaml": observation(
+        "size", "setup", "normal: small", "applies_when: {colour: [red]}", large=0.5, small=0.5
+    ),
+    "observations/taste.yaml": observation("taste", "experiment", "normal: sweet", sour=0.5, sweet=0.5),
+    "remedies/wash.yaml": remedy("wash", "fix", "snippets: {caffe: 'wash: 1'}"),
+    "remedies/lick.yaml": remedy("lick", "experiment", "asks: taste"),
     "checks/too-red.yaml": f"""\
         id: too-red
         severity: warning

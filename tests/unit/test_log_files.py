@@ -18,6 +18,7 @@ import msgspec
 import pytest
 
 from nandoctor.errors import UnreadableError, UsageError
+from nandoctor.ingest import Inputs, ingest
 from nandoctor.kb.load import load_knowledge
 from nandoctor.readers import fastscan, lines, logreader, merge
 from nandoctor.readers.collect import AFTER, EDGE, KEEP_ALL, Gathered, thinned
@@ -318,7 +319,7 @@ def test_logs_with_dumps_are_logs(path: Path) -> None:
 
 
 def facts(run: Run) -> object:
-    return repr(msgspec.to_builtins(run))
+    return repr(msgspec.to_builtins(run, enc_hook=str))
 
 
 @pytest.mark.parametrize("path", ALL_LOGS, ids=[p.parent.name for p in ALL_LOGS])
@@ -519,6 +520,21 @@ def test_scanning_counts_lines_whatever_ends_them(ends: str, tmp_path: Path, mon
     path.write_bytes(b"".join(big(6000, {5000: "step 5000 | loss nan | lr 1e-3"}, ends)))
     expected = next(i for i, line in enumerate(path.read_bytes().splitlines(), 1) if b"nan" in line)
     assert place(read_run([path], KB)) == (5000, expected)
+
+
+def test_of_a_folder_only_what_shows_a_training_is_a_log(tmp_path: Path) -> None:
+    filling = "# the salt\n" * 400
+    (tmp_path / "login.defs").write_text(f"{filling}#cost factor of: 5 (the default)\n")
+    (tmp_path / "log.txt").write_text("step by step the epoch ended\n" * 20)
+    nothing = ingest(KB, Inputs(run_dir=str(tmp_path)))
+    assert nothing.run is None
+    assert [error.message for error in nothing.errors] == [f"{tmp_path}: no log, net or solver in this folder"]
+    (tmp_path / "train.log").write_text("Iteration 0, loss = nan\n")
+    found = ingest(KB, Inputs(run_dir=str(tmp_path)))
+    assert found.run is not None
+    assert found.run.files == (str(tmp_path / "train.log"),)
+    named = ingest(KB, Inputs(logs=(str(tmp_path / "login.defs"),)))  # whoever names a file means it
+    assert named.run is not None
 
 
 def test_files_that_say_they_are_empty_are_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

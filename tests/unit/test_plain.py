@@ -241,3 +241,20 @@ def test_ctrl_c_leaves_a_complete_transcript(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "[interrupted]" in text
     assert "[verdict " in text
+
+
+def test_a_mistake_in_a_net_is_shown_with_its_line(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    net = tmp_path / "net.prototxt"
+    net.write_text('layer {\n  name "data"\n}\n')
+    _, out = hold([str(net)], tmp_path / "t.txt", knowledge, "ko")
+    told = f"{net}:2:8: name 뒤에 ':' 또는 '{{'이(가) 와야 하는데 \"data\"이(가) 있습니다"
+    assert "".join(told.split()) in "".join(out.split())
+    assert '    name "data"\n         ^\n' in out
+
+
+def test_an_undo_names_the_file_it_takes_back(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.log", tmp_path / "solver.prototxt"
+    first.write_text(caffe_log(GROWING))
+    second.write_text('net: "n.prototxt"\nbase_lr: 10\nlr_policy: "fixed"\nmax_iter: 10\n')
+    _, out = hold([str(first), str(second), "undo"], tmp_path / "t.txt", knowledge)
+    assert f"Taken back: the file {second}\n" in out.replace(f"file\n{second}", f"file {second}")

@@ -23,10 +23,13 @@ def test_torch_is_imported_only_when_watching() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_file_stands_alone() -> None:
-    text = Path(probes.__file__).read_text(encoding="utf-8")
-    imports = [line for line in text.splitlines() if line.strip().startswith(("import ", "from "))]
-    assert not [line for line in imports if "nandoctor" in line and not line.startswith("    from nandoctor.probes")]
+def test_the_folder_stands_alone() -> None:
+    for path in Path(probes.__file__).parent.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        imports = [line for line in text.splitlines() if line.strip().startswith(("import ", "from "))]
+        assert not [
+            line for line in imports if "nandoctor" in line and not line.startswith("    from nandoctor.probes")
+        ]
 
 
 def test_dialect_reads_the_probe() -> None:
@@ -190,6 +193,14 @@ class TestWatching:
         _, text = train(Net(), every=2)
         assert {f"step {n}:" in text for n in (0, 2, 4)} == {True}
         assert "step 3:" not in text
+
+    def test_a_fault_between_two_measured_steps(self) -> None:
+        def spoil(step: int, net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return x * math.nan if step == 3 else x
+
+        probe, _ = train(Net(), spoil=spoil, every=5)
+        assert probe.found is not None
+        assert (probe.found.stage, probe.found.step, probe.found.layer) == ("input", 3, "input")
 
     def test_validation_passes_are_left_alone(self) -> None:
         out = io.StringIO()

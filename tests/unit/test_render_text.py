@@ -5,6 +5,7 @@ import diagnosis_samples as samples
 import pytest
 from msgspec.structs import replace
 
+from nandoctor.consultation import Consultation
 from nandoctor.diagnosis import CouldNotCheck, Diagnosis, FileEdit, Note, RankedCause, Step, Weighed
 from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import LayerReading, Run
@@ -220,6 +221,27 @@ def test_a_doubtful_first_cause_is_not_sold_as_a_verdict(kb: KnowledgeBase) -> N
     assert last_line(doubtful, kb).startswith("Most probable: learning rate too high (41 %)")
 
 
+@pytest.mark.parametrize(
+    ("lang", "told"),
+    [
+        ("en", "Divide the learning rate by ten: did not help"),
+        ("zh", "把学习率降到十分之一：无效"),
+        ("ko", "학습률을 10분의 1로 낮추기: 도움이 되지 않음"),
+    ],
+)
+def test_what_was_tried_stands_under_its_title(lang: str, told: str) -> None:
+    held = Consultation.open(tried={"lower-learning-rate": False}, answers={"loss_before_nan": "growing"})
+    page = text.render(held.diagnosis, held.kb, lang=lang, width=120, details=True)
+    assert told in page
+    assert "lower-learning-rate" not in page
+
+
+def test_one_place_more_and_two(kb: KnowledgeBase) -> None:
+    words = Words(kb, "en")
+    assert words("report.more-places", count=1) == "and 1 more place"
+    assert words("report.more-places", count=2) == "and 2 more places"
+
+
 def test_a_step_already_tried_is_not_the_first_step(kb: KnowledgeBase) -> None:
     base = samples.exploding()
     tried = replace(base, fastest=(replace(base.fastest[0], tried=True), *base.fastest[1:]))
@@ -270,7 +292,7 @@ def test_text_of_logs_and_files_cannot_drive_the_terminal(kb: KnowledgeBase) -> 
 
 
 def test_not_even_an_overlay_can_drive_the_terminal(kb: KnowledgeBase) -> None:
-    odd = Message("report.causes", "Causes\x1b[2J\x07")
+    odd = Message(id="report.causes", en="Causes\x1b[2J\x07")
     broken = KnowledgeBase(
         **{f: getattr(kb, f) for f in kb.__struct_fields__ if f != "messages"},
         messages=kb.messages | {"report.causes": odd},
@@ -282,7 +304,7 @@ def test_not_even_an_overlay_can_drive_the_terminal(kb: KnowledgeBase) -> None:
 def test_a_message_with_a_wrong_placeholder_shows_bare(kb: KnowledgeBase) -> None:
     broken = KnowledgeBase(
         **{f: getattr(kb, f) for f in kb.__struct_fields__ if f != "messages"},
-        messages=kb.messages | {"log.growth": Message("log.growth", "grows {oops} {0} {ratio:d}")},
+        messages=kb.messages | {"log.growth": Message(id="log.growth", en="grows {oops} {0} {ratio:d}")},
     )
     assert "grows {oops}" in text.render(samples.exploding(), broken)
 

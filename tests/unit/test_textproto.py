@@ -207,14 +207,14 @@ class TestErrors:
     def test_the_caret_points_at_it(self, text, line, column, message):
         with pytest.raises(TextFormatError) as caught:
             parse(text)
-        shown, caret = caught.value.message.split("\n")[1:]
+        shown, caret = caught.value.excerpt.split("\n")
         assert caret == " " * (column - 1) + "^"
         assert shown == text.splitlines()[line - 1]
 
     def test_the_caret_in_a_long_line(self):
         with pytest.raises(TextFormatError) as caught:
             parse("a: 1 " * 100_000 + "b: ?" + " c: 1" * 100_000)
-        shown, caret = caught.value.message.split("\n")[1:]
+        shown, caret = caught.value.excerpt.split("\n")
         assert shown[len(caret) - 1] == "?"
         assert len(shown) < 200
 

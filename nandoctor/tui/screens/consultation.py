@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -24,6 +23,7 @@ from nandoctor.interview.replies import Believed, Planned, Reply, Sentence, Step
 from nandoctor.render.conclusion import planned_steps
 from nandoctor.render.saving import exit_code, write_report
 from nandoctor.render.speech import ASKING, choice_text
+from nandoctor.render.transcript import Recording
 from nandoctor.render.width import cut
 from nandoctor.render.words import Words, percent
 from nandoctor.source import printable
@@ -37,10 +37,8 @@ from nandoctor.tui.widgets.prompt import Prompt
 from nandoctor.tui.widgets.stepcard import StepCard
 from nandoctor.tui.widgets.utterance import OwnLine, PlanHead, Utterance
 
-if TYPE_CHECKING:
-    from nandoctor.tui.app import NandoctorApp
-
 WIDE = 90  # columns from which the side panel has room
+FILES_WIDTH = 40  # columns of the top line
 TELL_EVERY = 0.1  # seconds between two looks at the progress
 REPORT = "save nandoctor-report.md"
 
@@ -50,7 +48,7 @@ class StopReading(Exception):  # noqa: N818 - a wish, not an error
 
 
 class ConsultationScreen(Screen[int]):
-    """Owns the widgets; every line goes through the app's recording, and what comes back is shown."""
+    """Owns the widgets; every line goes through the recording, and what comes back is shown."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012
     BINDINGS = [  # noqa: RUF012
@@ -66,16 +64,13 @@ class ConsultationScreen(Screen[int]):
         Binding("escape", "escape", "Stop, clear", id="escape"),
     ]
 
-    def __init__(self) -> None:
+    def __init__(self, kept: Recording, file_error: str = "") -> None:
         super().__init__()
+        self.kept = kept
+        self._file_error = file_error
         self._stop = threading.Event()
         self._reading: Inputs | None = None
         self._last: Utterance | None = None
-
-    @property
-    def owner(self) -> NandoctorApp:
-        """The app."""
-        return cast("NandoctorApp", self.app)
 
     @property
     def reading(self) -> bool:
@@ -85,10 +80,10 @@ class ConsultationScreen(Screen[int]):
     @property
     def words(self) -> Words:
         """The texts in the language spoken."""
-        return self.owner.kept.words
+        return self.kept.words
 
     def compose(self) -> ComposeResult:  # noqa: D102
-        now = self.owner.kept.now
+        now = self.kept.now
         with Horizontal(id="top"):
             yield Static("nandoctor", id="name", markup=False)
             yield Static("", id="files", markup=False)
@@ -106,9 +101,9 @@ class ConsultationScreen(Screen[int]):
         """The opening words."""
         self.query_one("#talk", VerticalScroll).anchor()
         self.query_one(Prompt).focus()
-        if self.owner.file_error:
-            await self._mount(Static(self.words("say.not-recorded", detail=self.owner.file_error), markup=False))
-        await self._show(self.owner.kept.open())
+        if self._file_error:
+            await self._mount(Static(self.words("say.not-recorded", detail=self._file_error), markup=False))
+        await self._show(self.kept.open())
 
     # --- input
 
@@ -125,12 +120,12 @@ class ConsultationScreen(Screen[int]):
             prompt.value = prompt.value or (line if "\n" not in line else "")
             return
         await self._mount(OwnLine(self._as_said(line), lambda n: self.words("report.lines", count=n)))
-        await self._show(self.owner.kept.line(line))
+        await self._show(self.kept.line(line))
         prompt.focus()
 
     def _as_said(self, line: str) -> str:
         """A key as the answer it stands for."""
-        choice = next((c for c in self.owner.kept.now.choices if c.key == line.strip()), None)
+        choice = next((c for c in self.kept.now.choices if c.key == line.strip()), None)
         return f"{choice.key}  {choice_text(choice, self.words)}" if choice else line
 
     @on(StepWanted)
@@ -161,7 +156,7 @@ class ConsultationScreen(Screen[int]):
             self._start_reading(turn.effect.inputs, turn.interview.consultation)
         elif isinstance(turn.effect, SaveReport):
             error = write_report(turn.interview, turn.effect)
-            await self._show(self.owner.kept.saved(turn.effect.path, error))
+            await self._show(self.kept.saved(turn.effect.path, error))
         elif isinstance(turn.effect, Leave):
             self.app.exit(exit_code(turn.interview.consultation))
 
@@ -218,10 +213,8 @@ class ConsultationScreen(Screen[int]):
 
     async def _refresh_state(self) -> None:
         """Top line, side panel, prompt and keys follow the conversation."""
-        now, words = self.owner.kept.now, self.words
-        run = now.consultation.ingested.run
-        files = run.files if run else ()
-        self.query_one("#files", Static).update(cut(", ".join(printable(f.rsplit("/", 1)[-1]) for f in files), 40))
+        now, words = self.kept.now, self.words
+        self.query_one("#files", Static).update(cut(", ".join(self._files()), FILES_WIDTH))
         first = ""
         if now.consultation.evidence or now.consultation.remedies_tried:
             cause, probability = now.consultation.belief.ranking[0]
@@ -231,19 +224,27 @@ class ConsultationScreen(Screen[int]):
         self.query_one(Prompt).placeholder = words(self._placeholder())
         await self.query_one(KeyLine).show(self._keys())
 
+    def _files(self) -> list[str]:
+        """The names of what was read: logs, net, solver."""
+        held = self.kept.now.consultation.ingested
+        paths = list(held.run.files) if held.run else []
+        paths += [held.net.file] if held.net and not held.net_in_log else []
+        paths += [held.solver.file] if held.solver and not held.solver_in_log else []
+        return [printable(path.rsplit("/", 1)[-1]) for path in paths]
+
     def _placeholder(self) -> str:
-        pending = self.owner.kept.now.pending
+        pending = self.kept.now.pending
         if isinstance(pending, AtPlan):
             return "ui.prompt-plan"
-        if isinstance(pending, Ask) or self.owner.kept.now.choices:
+        if isinstance(pending, Ask) or self.kept.now.choices:
             return "ui.prompt-question"
         return "ui.prompt-free"
 
     def _keys(self) -> list[Key]:
-        names_ = (("F1", "help", "help"), ("F2", "panel", "side"), ("F3", "why", "ask('why')"),
-                  ("F4", "find", "ask('find')"), ("^Z", "undo", "ask('undo')"), ("F6", "plan", "ask('plan')"),
-                  ("^S", "save", "save"), ("^P", "commands", "app.command_palette"),
-                  ("^C", "quit", "app.interrupt"))  # fmt: skip
+        names_ = (("F1", "help", "help"), ("F3", "why", "ask('why')"), ("F4", "find", "ask('find')"),
+                  ("^Z", "undo", "ask('undo')"), ("F6", "plan", "ask('plan')"), ("^S", "save", "save"),
+                  ("^C", "quit", "app.interrupt"), ("F2", "panel", "side"),
+                  ("^P", "commands", "app.command_palette"))  # fmt: skip
         return [Key(key, self.words(f"ui.key-{name}"), action) for key, name, action in names_]
 
     # --- reading
@@ -292,8 +293,7 @@ class ConsultationScreen(Screen[int]):
         event.stop()
         await self.query("#reading").remove()
         self._reading = None
-        kept = self.owner.kept
-        await self._show(kept.stop_reading() if event.consultation is None else kept.read(event.consultation))
+        await self._show(self.kept.stop_reading() if event.consultation is None else self.kept.read(event.consultation))
 
     def stop_reading(self) -> bool:
         """Asks the worker to stop; whether there was one."""
@@ -313,7 +313,7 @@ class ConsultationScreen(Screen[int]):
     def action_side(self) -> None:
         """Folds the side panel away, or shows it; on a narrow terminal as a screen of its own."""
         if self.has_class("-narrow"):
-            self.app.push_screen(FoldedPanel(self.owner.kept.now.consultation, self.words), self._from_panel)
+            self.app.push_screen(FoldedPanel(self.kept.now.consultation, self.words), self._from_panel)
         else:
             self.toggle_class("-folded")
 

@@ -11,7 +11,7 @@ from nandoctor.interview.replies import Guide
 from nandoctor.render.page import Page
 from nandoctor.render.speech import say
 from nandoctor.render.words import Words
-from nandoctor.tui.widgets.utterance import Laid
+from nandoctor.tui.widgets.utterance import Paged
 
 KEYS = (
     ("0-9", "digits"),
@@ -35,7 +35,7 @@ KEYS = (
 KEY_WIDTH = 10
 
 
-class _Text(Laid):
+class _Text(Paged):
     def __init__(self, words: Words) -> None:
         super().__init__()
         self.words = words

@@ -11,6 +11,10 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
+from nandoctor.render.width import display_width
+
+GAP = 2  # columns between two keys, as in app.tcss
+
 
 class Key(NamedTuple):
     """A key, what it does in words, and the action behind it."""
@@ -46,3 +50,16 @@ class KeyLine(Horizontal):
         if tuple(keys) != self.keys:
             self.keys = tuple(keys)
             await self.recompose()
+            self._fit()
+
+    def on_resize(self) -> None:
+        """Another width has room for other keys."""
+        self._fit()
+
+    def _fit(self) -> None:
+        """Leaves out what does not fit whole."""
+        used = 0
+        for hint, key in zip(self.query(_Hint), self.keys):
+            used += display_width(f"{key.key} {key.label}")
+            hint.display = used <= self.content_size.width
+            used += GAP

@@ -18,7 +18,7 @@ from nandoctor.render.width import cut, display_width, pad
 from nandoctor.render.words import Words, percent, short_names
 from nandoctor.source import printable
 from nandoctor.tui.messages import LineGiven
-from nandoctor.tui.widgets.utterance import Laid
+from nandoctor.tui.widgets.utterance import Laid, Paged
 
 CAUSES = 7
 SHOWN_FROM = 0.01
@@ -120,7 +120,7 @@ def bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + (EIGHTHS[eighths % 8] if eighths % 8 else "")
 
 
-class Curve(Section):
+class Curve(Section, Paged):
     """The loss of the run, with the place of the first NaN."""
 
     def has_something(self) -> bool:  # noqa: D102
@@ -136,7 +136,7 @@ class Curve(Section):
         return page
 
 
-class Outline(Section):
+class Outline(Section, Paged):
     """The layers of the net, those with a finding marked; long runs of unsuspicious ones are folded."""
 
     def has_something(self) -> bool:  # noqa: D102
@@ -198,7 +198,7 @@ class Outline(Section):
         return sorted(n for n in near | ends if 0 <= n < len(suspicious))[: 2 * OUTLINE_MOST]
 
 
-class EvidenceList(Section):
+class EvidenceList(Section, Paged):
     """Everything held, the most telling first."""
 
     def has_something(self) -> bool:  # noqa: D102
@@ -223,15 +223,17 @@ class Panel(VerticalScroll):
 
     def __init__(self, consultation: Consultation, words: Words, name: str = "panel") -> None:
         super().__init__(id=name)
-        self.consultation = consultation
-        self.words = words
+        self.sections: tuple[Section, ...] = (
+            Beliefs(consultation, words, "beliefs"),
+            Curve(consultation, words, "curve"),
+            Outline(consultation, words, "outline"),
+            EvidenceList(consultation, words, "evidence"),
+        )
 
     def compose(self) -> ComposeResult:  # noqa: D102
-        for kind, name in ((Beliefs, "beliefs"), (Curve, "curve"), (Outline, "outline"), (EvidenceList, "evidence")):
-            yield kind(self.consultation, self.words, name)
+        yield from self.sections
 
     def show(self, consultation: Consultation, words: Words) -> None:
         """Shows another state."""
-        self.consultation, self.words = consultation, words
-        for section in self.query(Section):
+        for section in self.sections:
             section.show(consultation, words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 
 from textual.app import RenderResult
@@ -29,18 +30,14 @@ class Laid(Widget):
 
     ALLOW_SELECT = True
 
-    def page(self, width: int) -> Page:
-        """The text for a width."""
-        raise NotImplementedError
+    @abstractmethod
+    def content(self, width: int) -> Content:
+        """The text for a width, as Textual's content."""
 
     @property
     def coloured(self) -> bool:
         """Whether the theme has colours."""
         return self.app.theme != PLAIN
-
-    def content(self, width: int) -> Content:
-        """The text as Textual's content."""
-        return page_content(self.page(max(MIN_WIDTH, min(width, MAX_WIDTH))), self.coloured)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: D102
         return self.content(width).get_height(self.styles.get_rules(), width) if width > 0 else 1
@@ -50,7 +47,18 @@ class Laid(Widget):
         return self.content(width) if width > 0 else Content("")
 
 
-class Utterance(Laid):
+class Paged(Laid):
+    """One whose text is a page."""
+
+    @abstractmethod
+    def page(self, width: int) -> Page:
+        """The text for a width."""
+
+    def content(self, width: int) -> Content:  # noqa: D102
+        return page_content(self.page(max(MIN_WIDTH, min(width, MAX_WIDTH))), self.coloured)
+
+
+class Utterance(Paged):
     """Replies of the program."""
 
     def __init__(self, replies: Sequence[Reply], words: Words, classes: str = "") -> None:
@@ -66,7 +74,7 @@ class Utterance(Laid):
         return self.page(96).render(colour=False, ascii_only=False)
 
 
-class OwnLine(Laid):
+class OwnLine(Paged):
     """What the owner said; of a paste the first lines."""
 
     def __init__(self, line: str, more: Callable[[int], str]) -> None:
@@ -88,7 +96,7 @@ class OwnLine(Laid):
         return page
 
 
-class PlanHead(Laid):
+class PlanHead(Paged):
     """Title and column heads of a plan, or that there is none."""
 
     def __init__(self, planned: Planned, words: Words) -> None:
