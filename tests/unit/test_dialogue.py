@@ -185,7 +185,7 @@ def test_a_value_belongs_to_what_it_is_said_of(text: str) -> None:
     heard = told(text)
     assert heard["loss_exactly_zero"] == "with_nan_gradient"
     assert "grad_norm_before_nan" not in heard  # the norm did not vanish: the 0 is the loss's
-    assert told("0.0 is the gradient norm")["grad_norm_before_nan"] == "vanishing"
+    assert told("the gradient norm is 0.0")["grad_norm_before_nan"] == "vanishing"
 
 
 def test_words_inside_words_do_not_count() -> None:

@@ -304,7 +304,7 @@ def test_tensorboards_export_names_its_quantity_in_the_files_name(
     run = read_run([path], KB)
     assert [(s.quantity, s.role) for s in run.series] == [(quantity, role)]
     assert run.series[0].first_nonfinite is not None
-    assert run.series[0].first_nonfinite[:2] == (20, 3)
+    assert (run.series[0].first_nonfinite.step, run.series[0].first_nonfinite.line) == (20, 3)
     assert any("taken for the loss" in note for note in run.notes) == (name == "download.csv")
     assert bool(tensorboard_quantity(name, Lexicon(KB))) == (name != "download.csv")
     assert find_files(tmp_path)["metrics"] == [str(path)]
