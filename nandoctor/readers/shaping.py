@@ -8,6 +8,7 @@ read by the pattern as before.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 from nandoctor.readers.collect import Gathered
@@ -26,6 +27,7 @@ _VARIES = re.compile(r"[\d#=>]|[^\x00-\x7f]")
 _DRAWN_OR_NUMBER = re.compile(r"\d|[^\x00-\x7f]|[.#=>]{2,}|>")  # a lone `=` stands in front of a number
 _NUMBER = rb"[-+\d.]++"
 _EXPONENT = rb"(?:[eE][-+]?\d++)?"
+_LAYER = ("phase", "layer", "blob", "value")  # groups of a pattern for layers, in this order
 _PADDING = rb"[ \t]*+"  # numbers are padded; words are not
 
 
@@ -36,6 +38,11 @@ def shape_of(pattern: Line, text: str, run: RunState) -> Shape | None:
     match = pattern.search(text)
     if match is None:
         return None
+    if pattern.pattern.records == "layer" and set(match.re.groupindex) == set(_LAYER):
+        shape = _shape_of_layers(pattern, match.re)
+        read = tuple(group.encode("utf-8", "replace") for group in match.groups())
+        if shape is not None and shape.findall(text.encode("utf-8", "replace")) == [read]:
+            return shape
     places = {g: getattr(pattern, g) for g in ("step", "steps", "epoch", "iter", "iters")}
     spans = [Span(*match.span(i), what) for what, i in places.items() if i and match[i] is not None]
     names: list[tuple[int, int]] = []  # whose digits tell them apart
@@ -64,6 +71,16 @@ def shape_of(pattern: Line, text: str, run: RunState) -> Shape | None:
                 text[match.start(pattern.name) : match.start(pattern.value)].strip(" \t").encode("utf-8", "replace")
             )
     return shape
+
+
+@lru_cache(maxsize=16)
+def _shape_of_layers(pattern: Line, regex: re.Pattern[str]) -> Shape | None:
+    """One shape for all layers, so that one sweep reads them: by their letters each has kinds of its own."""
+    if regex.groups != len(_LAYER):
+        return None
+    in_order = sorted(regex.groupindex, key=regex.groupindex.__getitem__)
+    spans = [Span(0, 0, "value" if name == "value" else "text") for name in in_order]
+    return Shape(pattern, regex.pattern.encode(), spans) if tuple(in_order) == _LAYER else None
 
 
 def _pairs(pattern: Line, part: str, offset: int, run: RunState) -> tuple[list[Span], list[tuple[int, int]]] | None:

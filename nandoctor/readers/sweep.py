@@ -63,8 +63,7 @@ class Sweep:
         Args:
             kinds: key -> indexes into the chunk's lines, ascending; every key must have a shape in the run.
         """
-        for key, indexes in kinds.items():
-            shapes = self.run.shapes[key]
+        for shapes, indexes in self._grouped(kinds):
             joined = b"\n".join([self.lines[i] for i in indexes])
             for shape in shapes:
                 rows = shape.findall(joined)
@@ -85,6 +84,18 @@ class Sweep:
             name = plan.shape.pattern.dialect.id
             self.counts[name] = self.counts.get(name, 0) + len(plan.lines)
         return True
+
+    def _grouped(self, kinds: Mapping[bytes, list[int]]) -> list[tuple[list[Shape], list[int]]]:
+        """The indexes of each kind with its shapes; kinds with the same shape together, in the order of lines."""
+        found: list[tuple[list[Shape], list[int]]] = []
+        shared: dict[Shape, list[int]] = {}
+        for key, indexes in kinds.items():
+            shapes = self.run.shapes[key]
+            if len(shapes) > 1 or not shapes[0].texts:
+                found.append((shapes, indexes))
+            else:
+                shared.setdefault(shapes[0], []).extend(indexes)
+        return [*found, *(([shape], sorted(indexes)) for shape, indexes in shared.items())]
 
     def step_at(self, line: int) -> float | None:
         """The step carried to a line of the stretch."""
