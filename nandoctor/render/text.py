@@ -8,8 +8,6 @@ from nandoctor.diagnosis import Diagnosis, FileEdit
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Run
 from nandoctor.readers.series import onset
-from nandoctor.render.layers import summary
-from nandoctor.render.layertable import write_layers
 from nandoctor.render.layout import NONE_OF_THESE, CauseView, Claim, Report, StepView, build
 from nandoctor.render.page import NARROW, Page, Style
 from nandoctor.render.plot import loss_curve, loss_series, spark
@@ -111,6 +109,11 @@ class _TextReport:
             sheet.line(("  ", ""), (cut(f"{words('plot.before')}  {values}", sheet.width - 2), "dim"))
 
     def _layers(self, run: Run) -> None:
+        if not run.layers:
+            return
+        from nandoctor.render.layers import summary
+        from nandoctor.render.layertable import write_layers
+
         found = summary(run.layers, rows=100 if self.details else 8)
         if found is None or not found.rows or found.phase not in ("forward", "backward", "update"):
             return
