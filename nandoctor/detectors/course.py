@@ -55,7 +55,7 @@ def loss_before_nan(view: View) -> Iterator[Evidence]:
         odds = {"growing": 0.6, "sudden_jump": 0.2, "falling": 0.12, "flat": 0.2}
         yield view.seen("loss_before_nan", "growing", "growing", at=last, likelihoods=odds, args=args)
     else:
-        tail = median([r.value for r in before[-5:]])
+        tail = median([r.value for r in before[-min(5, len(before) // 2) :]])
         head = median([r.value for r in before[: max(1, min(5, len(before) // 4))]])
         if abs(tail) >= RISEN * max(abs(head), 1e-3):
             # It exploded earlier and stayed up there, so that the last rise is small.
@@ -93,7 +93,8 @@ def growth_sufficiency(view: View) -> Iterator[Evidence]:
     hidden = 0.95 if view.interval <= 2 else 0.85 if view.interval <= 10 else 0.7 if view.interval <= 50 else 0.6
     if view.epochs_only:
         hidden = 0.55
-    args: Args = {"rate": rate, "needed": needed, "ratio": approach.ratio}
+    whole = max(1, math.ceil(needed)) if math.isfinite(needed) else "?"  # prints are whole
+    args: Args = {"rate": rate, "needed": whole, "ratio": approach.ratio}
     if approach.ratio >= 10 and needed <= 4:
         yield view.seen("growth_sufficiency", "explains", "growth-explains", at=last, trust=0.95, args=args)
     elif approach.ratio >= 10:

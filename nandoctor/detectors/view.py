@@ -75,9 +75,21 @@ class View:
             if first.role != "loss_running":
                 total = next((s for s in self.run.of("loss") if s.file == first.file and s.count > 1), None)
                 return total or first
-            raw = [s for s in self.run.of("loss", "loss_part") if s.file == first.file and s.first_nonfinite]
-            return min(raw, key=lambda s: s.first_nonfinite.line if s.first_nonfinite else 0, default=first)
+            return self._first_raw(first) or first
         return curves.main_loss(self.run)
+
+    def _first_raw(self, running: Series) -> Series | None:
+        """The raw loss that goes first; of several in one step the one that had climbed most."""
+        raw = [
+            (s, s.first_nonfinite)
+            for s in self.run.of("loss", "loss_part")
+            if s.file == running.file and s.first_nonfinite is not None
+        ]
+        if not raw:
+            return None
+        _, earliest = min(raw, key=lambda pair: pair[1].line)
+        together = [s for s, at in raw if at.line == earliest.line or (at.step is not None and at.step == earliest.step)]
+        return max(together, key=_climbed)
 
     @cached_property
     def before(self) -> list[Reading]:
@@ -149,6 +161,12 @@ class View:
             k: number(v) if isinstance(v, float) else v for k, v in {**(args or {}), **more}.items()
         }
         return Evidence(observation, state, origin, where, Note(f"seen:{note}", shown), trust, likelihoods or {})
+
+
+def _climbed(series: Series) -> float:
+    """How many times its first value the last one before the NaN is."""
+    readings = series.before_nonfinite()
+    return abs(readings[-1].value) / max(abs(readings[0].value), 1e-3) if readings else 0.0
 
 
 def number(value: float) -> str:
