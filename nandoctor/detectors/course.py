@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nandoctor.detectors.onset import ADVERSARIAL, Args
 from nandoctor.detectors.view import View
@@ -16,6 +16,7 @@ from nandoctor.readers.series import median
 SATURATION = 87.3365  # -ln(FLT_MIN): Caffe's softmax loss with the true class at probability 0
 FLOOR_1E20 = 46.0517  # -ln(1e-20): MultinomialLogistic and old Infogain losses
 HUGE = 1e4  # real Caffe runs: 1e4 and more means sums, raw targets, raw inputs or a wrong filler
+MIN_BELOW = 4  # readings
 RISEN = 30.0  # times the level of the start: no curve that learns climbs so far
 JUMP_IN_COURSE = 4.0  # a peak this many times the level before and after is a spike, not noise
 
@@ -183,7 +184,12 @@ def loss_below_zero(view: View) -> Iterator[Evidence]:
     """A training loss that becomes negative after having been positive (GAN and likelihood losses may)."""
     adversarial = any(re.search(ADVERSARIAL, s.quantity.lower()) for s in view.run.of("loss", "loss_part"))
     for series in view.run.of("loss", "loss_part"):
-        negative = [r for r in series.finite() if r.value < 0]
+        finite = series.finite()
+        negative = [r for r in finite if r.value < 0]
+        if len(negative) >= MIN_BELOW and not adversarial and _falls_without_bound(finite):
+            yield view.seen("loss_below_zero", "without_bound", "without-bound", at=finite[-1], series=series,
+                            value=finite[-1].value, trust=0.95)  # fmt: skip
+            return
         if negative and not adversarial and len(negative) >= 2:
             at = negative[0]
             trust = 0.9 if series.readings[0].value > 0 else 0.7
@@ -191,6 +197,14 @@ def loss_below_zero(view: View) -> Iterator[Evidence]:
             return
     if view.loss is not None and view.loss.count >= 3:
         yield view.seen("loss_below_zero", "no", "not-below-zero", at=view.loss.readings[-1], trust=0.95)
+
+
+def _falls_without_bound(finite: Sequence[Reading]) -> bool:
+    """Far below zero at the end, and ever faster: the second half falls further than the first, and nothing rises."""
+    values = [r.value for r in finite]
+    half = values[len(values) // 2]
+    rises = sum(b > a for a, b in zip(values, values[1:]))
+    return values[-1] < -1e3 and half - values[-1] > values[0] - half > 0 and 5 * rises <= len(values)
 
 
 def loss_exactly_zero(view: View) -> Iterator[Evidence]:

@@ -43,16 +43,42 @@ def names(tells: Sequence[Tell], view: View) -> Iterator[Evidence]:
         for series in view.run.series:
             if not pattern.fullmatch(series.quantity):
                 continue
-            last = _last_before(view, series)
-            bounds = tell.at_least is not None or tell.at_most is not None
-            if bounds and (last is None or not _within(last.value, tell)):
+            at = _shown(tell, series, view)
+            if at is None:
                 continue
-            at = last if bounds and last is not None else next(iter(series.readings), None)
-            note = "named-quantity-reaches" if bounds else "named-quantity"
-            value = number(last.value) if bounds and last is not None else ""
-            yield view.seen(tell.observation, tell.state, note, at=at, series=series, trust=tell.trust,
-                            name=series.quantity, value=value)  # fmt: skip
+            note = "first" if tell.first else "turns" if tell.turns is not None else "reaches" if _bounded(tell) else ""
+            yield view.seen(tell.observation, tell.state, f"named-quantity-{note}".rstrip("-"), at=at, series=series,
+                            trust=tell.trust, name=series.quantity, value=number(at.value))  # fmt: skip
             break
+
+
+def _bounded(tell: Tell) -> bool:
+    return tell.at_least is not None or tell.at_most is not None
+
+
+def _shown(tell: Tell, series: Series, view: View) -> Reading | None:
+    """The reading that fulfils the tell's conditions; None if they are not."""
+    if tell.first:
+        bad, start = series.first_nonfinite, view.onset
+        return bad if bad is not None and start is not None and bad.line < start[1].line else None
+    if tell.turns is not None:
+        return _turning(tell.turns, series, view)
+    if _bounded(tell):
+        last = _last_before(view, series)
+        return last if last is not None and _within(last.value, tell) else None
+    return next(iter(series.readings), None)
+
+
+def _turning(value: float, series: Series, view: View) -> Reading | None:
+    """The reading on the line of the NaN, if it is this value and at most a fifth of those before are."""
+    if view.start is None or view.start[0].file != series.file:
+        return None
+    line = view.start[1].line
+    before = [r for r in series.readings if r.line < line]
+    here = next((r for r in series.readings if r.line == line), None)
+    if here is None or here.value != value or len(before) < MIN_VALUES:
+        return None
+    return here if 5 * sum(r.value == value for r in before) <= len(before) else None
 
 
 def _last_before(view: View, series: Series) -> Reading | None:

@@ -88,7 +88,9 @@ class View:
         if not raw:
             return None
         _, earliest = min(raw, key=lambda pair: pair[1].line)
-        together = [s for s, at in raw if at.line == earliest.line or (at.step is not None and at.step == earliest.step)]
+        together = [
+            s for s, at in raw if at.line == earliest.line or (at.step is not None and at.step == earliest.step)
+        ]
         return max(together, key=_climbed)
 
     @cached_property

@@ -278,6 +278,7 @@ class EventPattern(_Struct, frozen=True):
     observation: str = ""
     state: str = ""
     trust: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.95
+    hint: bool = False  # it only suggests the state; what anybody says outright overrules it
     min_count: int = 1
     message: Text | None = None  # for people; {named groups} are filled in
     ends: Literal["", "complete", "crashed", "stopped"] = ""
@@ -372,7 +373,9 @@ class Quantity(_Struct, frozen=True):
 class Tell(_Struct, frozen=True):
     """What it betrays that a log prints a quantity of this name: a hint, which anything said outright overrules.
 
-    `names` as of `Quantity`. `at_least`, `at_most`: only if a finite reading before the NaN reaches this.
+    `names` as of `Quantity`. `at_least`, `at_most`: only if the last finite reading up to the NaN lies there.
+    `turns`: only if the NaN's own line shows this value, and most lines before another. `first`: only if this quantity
+    is not finite before any loss is.
     """
 
     names: tuple[str, ...]
@@ -381,6 +384,8 @@ class Tell(_Struct, frozen=True):
     trust: Annotated[float, msgspec.Meta(gt=0, lt=1)]
     at_least: float | None = None
     at_most: float | None = None
+    turns: float | None = None
+    first: bool = False
 
 
 class Quantities(_Struct, frozen=True):

@@ -20,10 +20,20 @@ _PREFIX = re.compile(
 )
 
 
+# A few settings whose names are the same everywhere, wherever they stand in a line
+_KNOWN = re.compile(
+    r"(?<![\w./-])(lr|learning[ _]rate|momentum|weight[ _]decay|wd|eps|betas|batch[ _]size|clip(?:_?grad\w*|norm|_?value)?"
+    r"|max_grad_norm|grad_clip|warmup\w*|optimizer|precision|amp|fp16|bf16)(?:\s?[=:]\s?|\s)"
+    r"(\([^)\n]{1,60}\)|[-+]?\d[\w.+-]{0,40}|[Tt]rue|[Ff]alse|[A-Za-z][\w-]{1,40}(?=[\s,;|)]|$))"
+)
+
+
 def settings(text: str) -> list[tuple[str, str]]:
     """The names and values in a line that no dialect knows."""
     text = _PREFIX.sub("", text)
     found: list[tuple[str, ...]] = _ARGUMENT.findall(text) if _DUMP.match(text) else []
     if not found and not text.startswith("  ") and (match := _HEADER.match(text)):
         found = [match.groups()]
+    named = {key for key, _ in found}
+    found += [pair for pair in _KNOWN.findall(text) if pair[0] not in named]
     return [(printable(key).strip(), printable(value).strip("'\" ,")) for key, value in found]
