@@ -233,7 +233,6 @@ def _step(
     remedy = words.kb.remedies.get(step.id)
     lang = words.lang
     edits = step.edits if details else step.edits[:EDITS_SHOWN]
-    instructions = tuple(text.get(lang) for text in remedy.steps) if remedy else ()
     return StepView(
         position,
         step.id,
@@ -247,7 +246,7 @@ def _step(
         edits,
         len(step.edits) - len(edits),
         step.patch,
-        instructions if details or (full and not step.edits) else (),
+        words.instructions(step) if details or (full and not step.edits) else (),
         step.snippet if details or (code and not step.edits) else "",
         words.framework(step.snippet_framework) if step.snippet_framework else "",
         remedy.verify.get(lang) if remedy and full else "",
