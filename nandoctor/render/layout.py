@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from nandoctor.diagnosis import Band, Diagnosis, FileEdit, Finding, RankedCause, Step, Weighed
+from nandoctor.kb.frameworks import ANYBODY
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.render.verdict import verdicts
 from nandoctor.render.words import Words, run_range
@@ -233,6 +234,10 @@ def _step(
     remedy = words.kb.remedies.get(step.id)
     lang = words.lang
     edits = step.edits if details else step.edits[:EDITS_SHOWN]
+    snippet = step.snippet if details or (code and not step.edits) else ""
+    instructions = words.instructions(step) if details or (full and not step.edits) else ()
+    if snippet and step.framework in ANYBODY:  # whose code it is, the owner cannot know
+        instructions += (words("talk.snippet", framework=words.framework(step.snippet_framework)),)
     return StepView(
         position,
         step.id,
@@ -246,8 +251,8 @@ def _step(
         edits,
         len(step.edits) - len(edits),
         step.patch,
-        words.instructions(step) if details or (full and not step.edits) else (),
-        step.snippet if details or (code and not step.edits) else "",
+        instructions,
+        snippet,
         words.framework(step.snippet_framework) if step.snippet_framework else "",
         remedy.verify.get(lang) if remedy and full else "",
         remedy.harm.get(lang) if remedy and remedy.harm and full else "",

@@ -141,3 +141,15 @@ def test_every_report_speaks_to_the_owner_of_the_log(
     for view in (json_report, text_report, markdown, html):
         report = view.render(diagnosis, kb)
         assert there in report and absent not in report, view.__name__
+
+
+@pytest.mark.parametrize(("framework", "named"), [("", True), ("other", True), ("pytorch", False), ("hf", False)])
+def test_code_for_an_unknown_framework_says_whose_it_is(framework: str, named: bool, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text(HF, encoding="utf-8")
+    kb = load_knowledge(cache=False)
+    consultation = Consultation.open(log=str(log), kb=kb)
+    planned = steps(kb, consultation.ingested, [PlannedStep("guard-root", (), 0.5, 12, False)], framework)
+    diagnosis = msgspec.structs.replace(consultation.diagnosis, fastest=planned, diagnostic=())
+    for view in (text_report, markdown, html):
+        assert ("In PyTorch:" in view.render(diagnosis, kb)) is named, view.__name__
