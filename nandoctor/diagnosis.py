@@ -94,6 +94,7 @@ class Step(msgspec.Struct, frozen=True):
     snippet_framework: str = ""
     tells: tuple[str, ...] = ()  # experiment: the causes it separates
     tried: bool = False
+    framework: str = ""  # the owner's: whose own steps are added to those for everybody
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -8,19 +8,10 @@ from nandoctor.diagnosis import FileEdit, Step
 from nandoctor.errors import NandoctorError
 from nandoctor.inference.planning import PlannedStep
 from nandoctor.ingest import Ingested
+from nandoctor.kb.frameworks import snippet_for
 from nandoctor.kb.model import Edit, KnowledgeBase, Remedy
 from nandoctor.readers.edits import apply_edits, changed_lines, unified_diff, write_with_backup
 from nandoctor.source import Location
-
-# Whose snippet serves where a framework has none of its own.
-FALLBACK = {
-    "lightning": "pytorch",
-    "hf": "pytorch",
-    "detection_toolbox": "pytorch",
-    "llm_trainer": "pytorch",
-    "tensorflow": "keras",
-    "other": "pytorch",
-}
 
 
 def steps(kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep], framework: str) -> tuple[Step, ...]:
@@ -29,7 +20,7 @@ def steps(kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep],
     for step in planned:
         remedy = kb.remedies[step.remedy]
         edits, patch = patch_of(ingested, _edits_of(kb, ingested, remedy))
-        used = snippet_framework(remedy, framework)
+        used, snippet = snippet_for(remedy, framework)
         out.append(
             Step(
                 id=remedy.id,
@@ -40,20 +31,13 @@ def steps(kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep],
                 masks=step.masks,
                 edits=edits,
                 patch=patch,
-                snippet=remedy.snippets.get(used, ""),
+                snippet=snippet,
                 snippet_framework=used,
                 tells=step.tells,
+                framework=framework,
             )
         )
     return tuple(out)
-
-
-def snippet_framework(remedy: Remedy, framework: str) -> str:
-    """The framework whose snippet to show: the owner's own, its relative, else PyTorch's if the owner's is unknown."""
-    for candidate in (framework, FALLBACK.get(framework, ""), "" if framework else "pytorch"):
-        if candidate and candidate in remedy.snippets:
-            return candidate
-    return ""
 
 
 def _edits_of(kb: KnowledgeBase, ingested: Ingested, remedy: Remedy) -> list[Edit]:

@@ -86,10 +86,13 @@ title:
   en: {title}
   zh: ''
   ko: ''
-steps:                         # one to four short imperative sentences
+steps:                         # one to four short imperative sentences for everybody: no names of one framework
   - en: TODO
     zh: ''
     ko: ''
+# steps_in:                    # what only holds in one framework; it is shown after the steps for everybody
+#   caffe:
+#   - {{en: ..., zh: ..., ko: ...}}
 minutes: 10                    # of work and waiting, until one knows
 verify:                        # how the next log shows that it worked
   en: TODO

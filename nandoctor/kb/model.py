@@ -197,9 +197,10 @@ class Remedy(_Struct, frozen=True):
     id: Id
     kind: Literal["fix", "experiment"]
     title: Text
-    steps: tuple[Text, ...]
+    steps: tuple[Text, ...]  # for everybody: no names of one framework
     minutes: Annotated[float, msgspec.Meta(gt=0)]
     verify: Text  # how the next log shows that it worked
+    steps_in: dict[str, tuple[Text, ...]] = {}  # framework -> its own steps, after those for everybody
     edits: tuple[Edit, ...] = ()
     snippets: dict[str, str] = {}  # framework -> code: caffe, pytorch, lightning, hf, keras, jax
     asks: str = ""  # experiment: the observation it answers

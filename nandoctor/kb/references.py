@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nandoctor.kb.frameworks import FRAMEWORKS
 from nandoctor.kb.load import Loaded, Problem
 from nandoctor.kb.schema import did_you_mean
 from nandoctor.kb.shelf import NodePath, Shelf, problem
 
 _CODES = {"observations": "KB010", "remedies": "KB012", "causes": "KB013"}
 _NAMES = {"observations": "observation", "remedies": "remedy", "causes": "cause"}
-# Frameworks that snippets may be written for although no observation names them.
-FRAMEWORKS = frozenset({"caffe", "pytorch", "lightning", "hf", "keras", "jax"})
 
 
 def references(shelf: Shelf) -> Iterator[Problem]:
@@ -38,7 +37,8 @@ class _Links:
         for item in self.shelf.files["remedies"].values():
             if item.entity.asks:
                 yield from self._id(item, ("asks",), "observations", item.entity.asks)
-            yield from self._frameworks(item, ("snippets",), item.entity.snippets)
+            for field in ("steps_in", "snippets"):
+                yield from self._frameworks(item, (field,), getattr(item.entity, field))
         for item in self.shelf.files["dialects"].values():
             for number, event in enumerate(getattr(item.entity, "events", ())):
                 yield from self._said(item, ("events", number), event.observation, event.state)

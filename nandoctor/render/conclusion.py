@@ -166,9 +166,8 @@ def _remarks(page: Page, step: Step, words: Words, indent: int) -> None:
 
 def how_to(page: Page, step: Step, words: Words, *, code: bool) -> None:
     """What to change: the instructions, the exact edits, and the code if wanted or if there is nothing else."""
-    remedy = words.kb.remedies[step.id]
-    for text in remedy.steps:
-        page.text(text.get(words.lang), INDENT, label="·", label_width=1)
+    for text in words.instructions(step):
+        page.text(text, INDENT, label="·", label_width=1)
     names = short_names(edit.location.file for edit in step.edits)
     for edit in step.edits[:EDITS_SHOWN]:
         place = f"{names[edit.location.file]}:{edit.location.line}"

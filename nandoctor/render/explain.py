@@ -290,6 +290,9 @@ class _Page:
         self.heading("steps")
         for number, step in enumerate(remedy.steps, start=1):
             self.item(step.get(self.lang), mark=f"{number}.")
+        for framework, steps in remedy.steps_in.items():
+            for step in steps:
+                self.item(self.words.pair(self.words.framework(framework), step.get(self.lang)))
         self.heading("verify")
         self.text(remedy.verify.get(self.lang))
         if remedy.edits:

@@ -125,7 +125,7 @@ def _step(step: Step, words: Words) -> dict[str, Any]:
         "snippet": step.snippet,
         "verify": remedy.verify.get(words.lang) if remedy else "",
         "snippet_framework": step.snippet_framework,
-        "steps": [text.get(words.lang) for text in remedy.steps] if remedy else [],
+        "steps": list(words.instructions(step)),
         "harm": remedy.harm.get(words.lang) if remedy and remedy.harm else "",
         "edits": [_edit(edit) for edit in step.edits],
         "tells": list(step.tells),

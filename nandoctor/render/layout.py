@@ -11,6 +11,7 @@ from typing import Generic, Literal, TypeVar
 import msgspec
 
 from nandoctor.diagnosis import Band, Diagnosis, FileEdit, Finding, RankedCause, Step, Weighed
+from nandoctor.kb.frameworks import ANYBODY
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.render.verdict import verdicts
 from nandoctor.render.words import Words, run_range
@@ -244,7 +245,10 @@ def _step(
 ) -> StepView:
     remedy = words.kb.remedies.get(step.id)
     lang = words.lang
-    instructions = tuple(text.get(lang) for text in remedy.steps) if remedy else ()
+    snippet = step.snippet if details or (code and not step.edits) else ""
+    instructions = words.instructions(step) if details or (full and not step.edits) else ()
+    if snippet and step.framework in ANYBODY:  # whose code it is, the owner cannot know
+        instructions += (words("talk.snippet", framework=words.framework(step.snippet_framework)),)
     return StepView(
         position,
         step.id,
@@ -257,8 +261,8 @@ def _step(
         tuple(words.cause(cause) for cause in step.tells),
         shortened(step.edits, None if details else EDITS_SHOWN),
         step.patch,
-        instructions if details or (full and not step.edits) else (),
-        step.snippet if details or (code and not step.edits) else "",
+        instructions,
+        snippet,
         words.framework(step.snippet_framework) if step.snippet_framework else "",
         remedy.verify.get(lang) if remedy and full else "",
         remedy.harm.get(lang) if remedy and remedy.harm and full else "",

@@ -31,6 +31,7 @@ from nandoctor.interview.replies import (
     Unusable,
     Withdrawn,
 )
+from nandoctor.kb.frameworks import suited, ways_to_find_out
 from nandoctor.render.conclusion import (
     INDENT,
     PLACE_SHARE,
@@ -242,19 +243,18 @@ def _reasons(page: Page, reply: Reasons, words: Words) -> None:
 
 def _how_to_find(page: Page, reply: HowToFind, words: Words) -> None:
     known = words.kb.observations[reply.observation]
-    own = known.find_out_in.get(reply.framework) or (
-        known.find_out_in.get("pytorch") if reply.framework in ("lightning", "hf") else None
-    )
-    told = [text.get(words.lang) for text in (known.find_out, own) if text]
+    remedy = words.kb.remedies[reply.step.id] if reply.step is not None else None
+    # The experiment's own steps for the framework follow below; its own way to find out would say the same.
+    framework = "" if remedy is not None and suited(remedy.steps_in, reply.framework) else reply.framework
+    told = [text.get(words.lang) for text in ways_to_find_out(known, framework)]
     if told:
         page.text(words("talk.find-out"))
         for text in told:
             page.text(text, INDENT)
-    if reply.step is not None:
+    if reply.step is not None and remedy is not None:
         page.text(words.remedy(reply.step.id), 0, "bold")
         how_to(page, reply.step, words, code=True)
-        verify = words.kb.remedies[reply.step.id].verify.get(words.lang)
-        page.text(words("talk.verify-experiment", text=verify), INDENT)
+        page.text(words("talk.verify-experiment", text=remedy.verify.get(words.lang)), INDENT)
     for state in known.states:
         if state.means:
             text = words("talk.means", state=state.label.get(words.lang), means=state.means.get(words.lang))

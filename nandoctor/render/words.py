@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 
-from nandoctor.diagnosis import Band, Evidence, FileEdit, Note, Weighed
+from nandoctor.diagnosis import Band, Evidence, FileEdit, Note, Step, Weighed
 from nandoctor.errors import NandoctorError
+from nandoctor.kb.frameworks import steps_for
 from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import Run
 from nandoctor.remark import Remark
@@ -99,6 +100,11 @@ class Words:
         """The name of a framework as its users write it."""
         message = self.kb.messages.get("framework." + framework)
         return message.get(self.lang) if message else framework
+
+    def instructions(self, step: Step) -> tuple[str, ...]:
+        """What to do in a step of a plan: what holds for everybody, then what is so in the owner's framework."""
+        remedy = self.kb.remedies.get(step.id)
+        return tuple(text.get(self.lang) for text in steps_for(remedy, step.framework)) if remedy else ()
 
     def pair(self, label: str, text: str) -> str:
         """`label: text` in the punctuation of the language."""

@@ -148,6 +148,18 @@ PLANTED = [  # file, what stands there, what is put in its place, the problem fr
     (LICK, "asks: taste", "asks: tast", "7:7: KB010 unknown observation `tast` (did you mean `taste`?)"),
     (LICK, "asks: taste", "", "2:1: KB042 an experiment must say"),
     (WASH, "{caffe:", "{cafe:", "7:12: KB014 unknown framework `cafe` (did you mean `caffe`?)"),
+    (
+        WASH,
+        "minutes: 3",
+        "steps_in: {cafe: [{en: Rub., zh: 搓。, ko: 문지릅니다.}]}\nminutes: 3",
+        "5:12: KB014 unknown framework `cafe` (did you mean `caffe`?)",
+    ),
+    (
+        WASH,
+        "minutes: 3",
+        "steps_in: {caffe: [{en: Rub.}]}\nminutes: 3",
+        "5:20: KB021 zh, ko missing in the text `steps_in.caffe.0`",
+    ),
     (CHECK, "causes: [first]", "causes: [frist]", "10:10: KB013 unknown cause `frist` (did you mean `first`?)"),
     (CHECK, "remedies: [wash]", "remedies: [wosh]", "11:12: KB012 unknown remedy `wosh` (did you mean `wash`?)"),
     (CHECK, "clear: blue", "clear: blu", "9:8: KB011 `colour` has no state `blu` (did you mean `blue`?)"),
