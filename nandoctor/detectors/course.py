@@ -16,6 +16,7 @@ from nandoctor.readers.series import median
 SATURATION = 87.3365  # -ln(FLT_MIN): Caffe's softmax loss with the true class at probability 0
 FLOOR_1E20 = 46.0517  # -ln(1e-20): MultinomialLogistic and old Infogain losses
 HUGE = 1e4  # real Caffe runs: 1e4 and more means sums, raw targets, raw inputs or a wrong filler
+LEAP, MIN_CALM = 1e6, 8  # times the level before; readings
 MIN_BELOW = 4  # readings
 RISEN = 30.0  # times the level of the start: no curve that learns climbs so far
 JUMP_IN_COURSE = 4.0  # a peak this many times the level before and after is a spike, not noise
@@ -96,7 +97,12 @@ def growth_sufficiency(view: View) -> Iterator[Evidence]:
         hidden = 0.55
     whole = max(1, math.ceil(needed)) if math.isfinite(needed) else "?"  # prints are whole
     args: Args = {"rate": rate, "needed": whole, "ratio": approach.ratio}
-    if approach.ratio >= 10 and needed <= 4:
+    calm = len(view.before) - approach.steps_growing
+    if approach.ratio >= LEAP and approach.steps_growing <= 2 and view.interval <= 2 and calm > MIN_CALM:
+        # One step from calm to astronomical is no growth: one batch did it, or one update.
+        odds = {"explains": 0.5, "does_not_explain": 0.5}
+        yield view.seen("growth_sufficiency", "does_not_explain", "leap", at=last, likelihoods=odds, args=args)
+    elif approach.ratio >= 10 and needed <= 4:
         yield view.seen("growth_sufficiency", "explains", "growth-explains", at=last, trust=0.95, args=args)
     elif approach.ratio >= 10:
         odds = {"explains": 0.6, "does_not_explain": 0.4}
@@ -188,7 +194,7 @@ def loss_below_zero(view: View) -> Iterator[Evidence]:
         negative = [r for r in finite if r.value < 0]
         if len(negative) >= MIN_BELOW and not adversarial and _falls_without_bound(finite):
             yield view.seen("loss_below_zero", "without_bound", "without-bound", at=finite[-1], series=series,
-                            value=finite[-1].value, trust=0.95)  # fmt: skip
+                            value=finite[-1].value, trust=0.99)  # fmt: skip
             return
         if negative and not adversarial and len(negative) >= 2:
             at = negative[0]
