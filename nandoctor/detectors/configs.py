@@ -228,6 +228,10 @@ def warmup(arguments: Arguments) -> Iterator[Evidence]:
 def optimizer(arguments: Arguments) -> Iterator[Evidence]:
     """Momentum, decay, epsilon, accumulation, clip value: the first that cannot be right; else that they are usual."""
     looked: list[Found] = []
+    uphill = arguments.find("maximize", "optimizer.params.maximize")
+    if uphill is not None and uphill.setting.on:
+        yield from faulty("other", "maximize", uphill.at, trust=0.95, args=uphill.args)
+        return
     for rule in _RULES:
         for name in rule.names:
             held = arguments.number(name)

@@ -163,6 +163,9 @@ def finite_course(view: View) -> Iterator[Evidence]:
         yield view.seen("loss_before_nan", "growing", "diverged", at=run.peak, series=loss, trust=0.9, args=args)
     elif tail < -2.0 * scale and min(head, low) < 0 and tail < -1e3:
         yield view.seen("finite_course", "diverged", "below-bound", at=last, series=loss, trust=0.9, args=args)
+    elif _climbs(values):
+        odds = {"diverged": 0.8, "erratic": 0.15, "stuck": 0.1, "spiky": 0.03, "learning": 0.01}
+        yield view.seen("finite_course", "diverged", "climbs", at=last, series=loss, likelihoods=odds, args=args)
     elif fast_start:
         odds = {"learning": 0.6, "stuck": 0.4, "erratic": 0.15, "spiky": 0.1, "diverged": 0.02}
         yield view.seen("finite_course", "learning", "learning", at=last, series=loss, likelihoods=odds, args=args)
@@ -184,6 +187,15 @@ def finite_course(view: View) -> Iterator[Evidence]:
         flat = (high - low) < 1e-3 * max(abs(high), 1e-9) and len(values) >= 8
         odds = {"stuck": 0.9, "learning": 0.05 if flat else 0.3, "spiky": 0.05, "diverged": 0.03, "erratic": 0.2}
         yield view.seen("finite_course", "stuck", "stuck", at=last, series=loss, likelihoods=odds, args=args)
+
+
+def _climbs(values: Sequence[float]) -> bool:
+    """Whether a positive curve rises all the way: each fifth above the one before, and half again in all."""
+    size = len(values) // 5
+    if size < 2 or min(values) <= 0:
+        return False
+    levels = [median(values[n * size : (n + 1) * size]) for n in range(5)]
+    return levels[-1] > 1.5 * levels[0] and all(b > a for a, b in zip(levels, levels[1:]))
 
 
 def loss_below_zero(view: View) -> Iterator[Evidence]:
@@ -253,7 +265,7 @@ def accuracy_course(view: View) -> Iterator[Evidence]:
         elif max(values) - min(values) < 1e-9 and len(values) >= 4:
             yield view.seen("accuracy_course", "frozen", "accuracy-frozen", at=series.readings[-1], series=series,
                             value=values[-1], trust=0.8)  # fmt: skip
-        elif values[-1] > values[0]:
+        elif values[-1] > 1.2 * values[0] or (min(values) > 0 and values[-1] > values[0] + 0.1 * max(values)):
             yield view.seen("accuracy_course", "learning", "accuracy-learning", at=series.readings[-1], series=series,
                             trust=0.85)  # fmt: skip
         return

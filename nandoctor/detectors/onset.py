@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import Evidence, Note
-from nandoctor.readers.facts import Reading, Series
+from nandoctor.readers.facts import Reading, Run, Series
 
 Args = dict[str, str | float | int]
 MANY_STEPS = 7  # finite steps from which on their number says no more
@@ -264,11 +264,22 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
                         ("metric", "metric_only")):  # fmt: skip
         for series in run.of(role):  # type: ignore[arg-type]
             if series.first_nonfinite is not None:
-                yield view.seen("nonfinite_where", state, state.replace("_", "-"), at=series.first_nonfinite,
+                score = role == "validation_loss" and _beside_a_finite_one(series, run)  # val_mae beside val_loss
+                where = "metric_only" if score else state
+                yield view.seen("nonfinite_where", where, where.replace("_", "-"), at=series.first_nonfinite,
                                 series=series, name=series.quantity, trust=0.985)  # fmt: skip
                 return
     if view.loss is not None and view.loss.count >= 2:
         yield view.seen("nonfinite_where", "none", "all-finite", at=view.loss.readings[-1], series=view.loss)
+
+
+def _beside_a_finite_one(series: Series, run: Run) -> bool:
+    """Whether another validation loss of the same file, with the plain name, stays finite."""
+    return "loss" not in series.quantity.lower() and any(
+        "loss" in other.quantity.lower() and other.first_nonfinite is None and other.count > 1
+        for other in run.of("validation_loss")
+        if other.file == series.file
+    )
 
 
 def nan_sign(view: View) -> Iterator[Evidence]:

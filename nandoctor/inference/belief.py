@@ -23,6 +23,7 @@ from nandoctor.inference.tables import NONE_OF_THESE, Distribution, Tables, dist
 # match the share that is right on the labelled cases, runs and reports together (docs/accuracy.md).
 CALIBRATION = 2.3
 MIN_INFORMATION = 0.25  # bits; "my loss is nan" alone brings 0.13
+SETUP_ONLY = 0.65  # what a fault must reach if nothing of the run is known
 BANDS: tuple[tuple[float, Band], ...] = ((0.8, "very likely"), (0.5, "likely"), (0.2, "possible"))
 ORIGIN_ORDER = ("tried", "log", "net", "solver", "answer", "description")  # who wins when two disagree
 
@@ -310,7 +311,7 @@ class Belief:
         if self.information < MIN_INFORMATION:
             return "undetermined"
         of_run = self._tried or any(not self.tables.of_setup[name] for name in self.counted)
-        if not of_run and first in self.tables.faults and probability < 0.5:
+        if not of_run and first in self.tables.faults and probability < SETUP_ONLY:
             return "undetermined"
         if first == NONE_OF_THESE or (self.marginals[NONE_OF_THESE] > 0.3 and probability < 0.5):
             return "undetermined"

@@ -34,7 +34,8 @@ OPEN = r"(?:[\w.:<]{0,40}(?:[Tt]ensor|[Aa]rray|float\d*)\(|<tf\.Tensor[^>]{0,80}
 # A name of one to four words, the later ones beginning with a letter. The look-behind keeps a search linear.
 WORD = r"[^\W\d][\w./@#-]*+"
 NAME = rf"(?<![\w./@#-]){WORD}(?: {WORD}){{0,3}}?"
-NEAR = rf"(?<![\w./@#-])(?!(?i:nan|inf)\b){WORD}(?: {WORD}){{0,2}}?"  # without a sign between name and value three words must do
+# Without a sign between name and value three words must do, and a value is no name (`|grad| nan lr 0.05`).
+NEAR = rf"(?<![\w./@#-])(?!(?i:nan|inf)\b){WORD}(?: {WORD}){{0,2}}?"
 # Not the beginning of a date, a time, a version or a fraction.
 WHOLE = r"(?![\d.]*[:/-]?\d)"
 MEAN = rf"(?:[ \t]*\([ \t]*(?P<mean>{NUMBER})[ \t]*\))?"
