@@ -230,7 +230,7 @@ def optimizer(arguments: Arguments) -> Iterator[Evidence]:
     looked: list[Found] = []
     uphill = arguments.find("maximize", "optimizer.params.maximize")
     if uphill is not None and uphill.setting.on:
-        yield from faulty("other", "maximize", uphill.at, trust=0.95, args=uphill.args)
+        yield from faulty("other", "maximize", uphill.at, trust=0.995, args=uphill.args)
         return
     for rule in _RULES:
         for name in rule.names:
@@ -240,7 +240,7 @@ def optimizer(arguments: Arguments) -> Iterator[Evidence]:
             looked.append(held[0])
             lion = rule.state == "weight_decay" and "lion" in arguments.optimizer  # its decay is ten times Adam's
             if any(not rule.low <= v <= (10 * rule.high if lion else rule.high) for v in held[0].setting.numbers):
-                yield from faulty(rule.state, rule.note, held[0].at, trust=0.95, args=held[0].args)
+                yield from faulty(rule.state, rule.note, held[0].at, trust=0.985, args=held[0].args)
                 return
     epsilon = next((f for f in looked if f.setting.name.rpartition(".")[2] in _EPSILON), None)
     half, told = number_format(arguments)

@@ -17,6 +17,7 @@ SATURATION = 87.3365  # -ln(FLT_MIN): Caffe's softmax loss with the true class a
 FLOOR_1E20 = 46.0517  # -ln(1e-20): MultinomialLogistic and old Infogain losses
 HUGE = 1e4  # real Caffe runs: 1e4 and more means sums, raw targets, raw inputs or a wrong filler
 LEAP, MIN_CALM = 1e6, 8  # times the level before; readings
+SMALL_LOSS = 1e-2
 MIN_BELOW = 4  # readings
 RISEN = 30.0  # times the level of the start: no curve that learns climbs so far
 JUMP_IN_COURSE = 4.0  # a peak this many times the level before and after is a spike, not noise
@@ -232,15 +233,25 @@ def loss_exactly_zero(view: View) -> Iterator[Evidence]:
         yield view.seen("loss_exactly_zero", "with_nan_gradient", "hidden", at=reading, series=series)
         return
     for series in view.run.of("loss", "loss_part"):
-        zeros = [r for r in series.readings if r.value == 0.0]
-        # A loss that has come down to nothing rounds to 0.0000 when printed; that is no sign of anything.
-        nearby = [abs(r.value) for r in series.finite() if r.value != 0.0][-20:]
-        if len(zeros) >= 1 and (not nearby or median(nearby) > 1e-2):
+        zeros = _sudden_zeros(series.finite())
+        if zeros:
             yield view.seen("loss_exactly_zero", "yes", "exactly-zero", at=zeros[0], series=series, count=len(zeros),
                             trust=0.9 if len(zeros) > 1 else 0.7)  # fmt: skip
             return
     if view.loss is not None and view.loss.count >= 3:
         yield view.seen("loss_exactly_zero", "no", "never-zero", at=view.loss.readings[0], trust=0.95)
+
+
+def _sudden_zeros(finite: Sequence[Reading]) -> list[Reading]:
+    """Zeros that do not follow a small value: a loss that has come down to nothing rounds to 0.0000 when printed."""
+    found: list[Reading] = []
+    last = math.inf
+    for reading in finite:
+        if reading.value != 0.0:
+            last = abs(reading.value)
+        elif last > SMALL_LOSS:
+            found.append(reading)
+    return found
 
 
 def accuracy_course(view: View) -> Iterator[Evidence]:
