@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 from figures import percent, place, rows
 
 from nandoctor import evaluation
@@ -76,7 +77,7 @@ def mixed(tables: Tables, counts: Counts, strength: float = STRENGTH) -> Tables:
             (strength * p + count[state]) / (strength + total)
             for p, state in zip(tables.rows[name][index], tables.states[name], strict=True)
         )
-    return tables._replace(rows={name: tuple(row) for name, row in out.items()})
+    return msgspec.structs.replace(tables, rows={name: tuple(row) for name, row in out.items()})
 
 
 def shuffled(tables: Tables, chooser: random.Random) -> Tables:
@@ -89,7 +90,7 @@ def shuffled(tables: Tables, chooser: random.Random) -> Tables:
 
     priors = tuple(deal(tables.priors))
     out = {name: tuple(deal(row)) for name, row in tables.rows.items()}
-    return tables._replace(rows=out, priors=priors, sets=fault_sets(tables.causes, tables.faults, priors))  # type: ignore[arg-type]
+    return msgspec.structs.replace(tables, rows=out, priors=priors, sets=fault_sets(priors, tables.pairs))  # type: ignore[arg-type]
 
 
 def blurred(tables: Tables, chooser: random.Random) -> Tables:
@@ -105,7 +106,7 @@ def blurred(tables: Tables, chooser: random.Random) -> Tables:
             total = math.fsum(weights)
             changed.append(tuple(weight / total for weight in weights))
         out[name] = tuple(changed)
-    return tables._replace(rows=out)
+    return msgspec.structs.replace(tables, rows=out)
 
 
 def judged(items: Sequence[Seen], tables_for: Callable[[Seen], Tables]) -> list[tuple[bool, bool, bool, bool]]:

@@ -1,7 +1,7 @@
 """The shipped cases as a guard: accuracy must not drop by more than noise, and what is promised must always hold.
 
 The recorded shares are those of the day given. After a change that is meant to move them: run
-`python benchmarks/accuracy.py benchmarks/cases`, look at every case that turned, and write the new share and date here.
+`nandoctor evaluate benchmarks/cases` (and `benchmarks/blind`), look at every case that turned, and write the new share and date here.
 """
 
 import math
@@ -13,8 +13,9 @@ from nandoctor import evaluation
 from nandoctor.evaluation import Outcome
 from nandoctor.kb.load import load_knowledge
 
-CASES = Path(__file__).parent.parent / "benchmarks" / "cases"
-RECORDED = {"all": 0.94, "files": 0.78}  # first cause right, 2026-11-21
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+# First cause right, 2026-11-21: the runs that the knowledge was written with, and those made without sight of it.
+RECORDED = {"cases all": 0.96, "cases files": 0.87, "blind all": 0.86, "blind files": 0.65}
 SLOWEST = 2.0  # seconds for one case
 
 
@@ -22,9 +23,10 @@ class Measured(dict[str, list[Outcome]]):
     """Outcomes per mode, measured once each."""
 
     def __missing__(self, mode: str) -> list[Outcome]:
-        if not CASES.is_dir():
+        folder, _, what = mode.partition(" ")
+        if not (BENCHMARKS / folder).is_dir():
             pytest.skip("the cases are not part of this distribution")
-        self[mode] = evaluation.evaluate(evaluation.load_cases(CASES), load_knowledge(), mode)
+        self[mode] = evaluation.evaluate(evaluation.load_cases(BENCHMARKS / folder), load_knowledge(), what)
         return self[mode]
 
 
@@ -54,7 +56,7 @@ def test_no_healthy_run_is_called_faulty(measured: Measured, mode: str) -> None:
 
 def test_the_first_nonfinite_loss_is_at_the_right_step_and_line(measured: Measured, mode: str) -> None:
     marked = [o for o in measured[mode] if o.onset_right is not None]
-    assert len(marked) >= 100
+    assert len(marked) >= 90
     assert [o.case for o in marked if not o.onset_right] == []
 
 
@@ -66,13 +68,15 @@ def test_no_case_is_slow(measured: Measured, mode: str) -> None:
     assert {o.case: o.seconds for o in measured[mode] if o.seconds > SLOWEST} == {}
 
 
-def test_what_is_very_likely_is_right(measured: Measured) -> None:
+@pytest.mark.parametrize("mode", ["cases all", "blind all"])
+def test_what_is_very_likely_is_right(measured: Measured, mode: str) -> None:
     """The band means what it says: of first causes held at 0.8 or more, at least 80 % are right."""
-    sure = [o.first for o in measured["all"] if o.confidence >= 0.8]
+    sure = [o.first for o in measured[mode] if o.confidence >= 0.8]
     assert len(sure) >= 50
     assert sum(sure) / len(sure) >= 0.8
 
 
-def test_answers_do_not_make_it_worse(measured: Measured) -> None:
-    with_answers, alone = measured["all"], measured["files"]
+@pytest.mark.parametrize("folder", ["cases", "blind"])
+def test_answers_do_not_make_it_worse(measured: Measured, folder: str) -> None:
+    with_answers, alone = measured[f"{folder} all"], measured[f"{folder} files"]
     assert sum(o.first for o in with_answers) > sum(o.first for o in alone)
