@@ -232,8 +232,9 @@ def optimizer(arguments: Arguments) -> Iterator[Evidence]:
     if uphill is not None and uphill.setting.on:
         yield from faulty("other", "maximize", uphill.at, trust=0.995, args=uphill.args)
         return
+    adam = arguments.find("betas") is not None  # an optimizer's own dump: its eps is nobody else's
     for rule in _RULES:
-        for name in rule.names:
+        for name in (*rule.names, "eps") if adam and rule.state == "epsilon" else rule.names:
             held = arguments.number(name)
             if held is None:
                 continue
@@ -285,6 +286,26 @@ _RULES = (
 def _adaptive(arguments: Arguments) -> bool:
     name = arguments.optimizer
     return "adam" in name or "rmsprop" in name or (not name and any(c.kind == "huggingface" for c in arguments.configs))
+
+
+_LOSS_WEIGHT = re.compile(r"(?:.*[._])?(?:lambda|w|weight|coef|coeff|beta)_(?!decay)\w+|\w+_(?:coef|coeff|lambda)")
+LOPSIDED = 1e3  # times the smallest of the weights
+
+
+def loss_weights(arguments: Arguments) -> Iterator[Evidence]:
+    """Weights of the parts of a loss that lie far apart."""
+    held = [
+        (setting.number, config, setting)
+        for config in arguments.configs
+        for name, setting in config.settings.items()
+        if _LOSS_WEIGHT.fullmatch(name) and setting.number is not None and 0 < setting.number < math.inf
+    ]
+    if not held:
+        return
+    least, most = min(held, key=lambda h: h[0] or 0.0), max(held, key=lambda h: h[0] or 0.0)
+    if (most[0] or 0.0) >= LOPSIDED * min(least[0] or 1.0, 1.0):
+        found = Found(most[1], most[2])
+        yield seen("loss_weight_setting", "huge", "setting", found.at, trust=0.85, args=found.args)
 
 
 def starting_point(arguments: Arguments) -> Iterator[Evidence]:
@@ -344,6 +365,7 @@ OF_SETTINGS = (
     gradient_clipping,
     warmup,
     optimizer,
+    loss_weights,
     starting_point,
     devices,
     architecture,
@@ -356,6 +378,7 @@ DETECTORS = (
     gradient_clipping,
     warmup,
     optimizer,
+    loss_weights,
     starting_point,
     devices,
     architecture,

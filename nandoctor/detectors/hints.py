@@ -15,6 +15,7 @@ from nandoctor.kb.model import KnowledgeBase, Tell
 from nandoctor.readers.facts import Reading, Series
 from nandoctor.readers.series import LOSS_ROLES
 
+OWN_MEANING = ("grad_norm", "lr", "loss_scale")  # detectors of their own judge these
 DISTINCT = 40  # printed losses that are compared with a number format's grid
 SURE = 14.0  # bits: losses of a finer format all lie on the grid by chance once in 16,000 runs
 MIN_VALUES = 4
@@ -41,7 +42,7 @@ def names(tells: Sequence[Tell], view: View) -> Iterator[Evidence]:
     for tell in tells:
         pattern = re.compile("|".join(f"(?:{name})" for name in tell.names), re.IGNORECASE)
         for series in view.run.series:
-            if not pattern.fullmatch(series.quantity):
+            if series.role in OWN_MEANING or not pattern.fullmatch(series.quantity):
                 continue
             at = _shown(tell, series, view)
             if at is None:

@@ -23,7 +23,7 @@ _PREFIX = re.compile(
 # A few settings whose names are the same everywhere, wherever they stand in a line
 _KNOWN = re.compile(
     r"(?<![\w./-])(lr|learning[ _]rate|momentum|weight[ _]decay|wd|eps|betas|batch[ _]size"
-    r"|clip(?:_?grad\w*|norm|_?value)?|max_grad_norm|grad_clip|warmup\w*|maximize|optimizer|precision|amp|fp16|bf16)(?:\s?[=:]\s?|\s)"
+    r"|clip(?:_?grad\w*|norm|_?value)?|max_grad_norm|grad_clip|warmup\w*|maximize|dtype|optimizer|precision|amp|fp16|bf16)(?:\s?[=:]\s?|\s)"
     r"(\([^)\n]{1,60}\)|[-+]?\d[\w.+-]{0,40}|[Tt]rue|[Ff]alse|[A-Za-z][\w-]{1,40}(?=[\s,;|)]|$))"
 )
 
