@@ -282,10 +282,10 @@ class Consultation:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """Everything a view shows."""
-        from nandoctor.remedying import steps
+        from nandoctor.remedying import at_hand, steps
 
         belief = self.belief
-        fastest, diagnostic = planning.plans(belief, self.kb, self.remedies_tried)
+        fastest, diagnostic = planning.plans(belief, self.kb, self.remedies_tried, at_hand(self.kb, self.ingested))
         verdict = belief.verdict()
         framework = self.framework
         question = self.next_question()

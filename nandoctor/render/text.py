@@ -327,7 +327,8 @@ class _TextReport:
         sheet = self.sheet
         sheet.blank()
         styles: dict[str, Style] = {"fault": "bold red", "undetermined": "bold yellow"}
-        fitting = next((v for v in self.report.verdicts if display_width(v) <= sheet.width), self.report.verdicts[-1])
+        forms = self.report.verdicts
+        fitting = next((form for form in forms if display_width(form) <= sheet.width), min(forms, key=display_width))
         sheet.text(fitting, style=styles.get(self.diagnosis.verdict, "bold green"))
 
     def _place(self, places: Sequence[Location]) -> str:
