@@ -49,7 +49,10 @@ def at_hand(kb: KnowledgeBase, ingested: Ingested) -> AtHand:
     in_order = {
         remedy.id
         for remedy in kb.remedies.values()
-        if remedy.id not in found and _corrects(remedy) and (remedy.id in clear or _in_force(ingested, remedy))
+        if remedy.kind == "fix"
+        and remedy.id not in found
+        and _corrects(remedy)
+        and (remedy.id in clear or _in_force(ingested, remedy))
     }
     by_edits: dict[tuple[Edit, ...], set[str]] = {}
     for name, edits in found.items():
@@ -81,12 +84,14 @@ def _in_force(ingested: Ingested, remedy: Remedy) -> bool:
     return True
 
 
-def steps(kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep], framework: str) -> tuple[Step, ...]:
-    """The plan's steps with patch and snippet."""
+def steps(
+    kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep], framework: str, here: AtHand
+) -> tuple[Step, ...]:
+    """The plan's steps with patch and snippet; `here` is what the files say about remedies."""
     out = []
     for step in planned:
         remedy = kb.remedies[step.remedy]
-        edits, patch = patch_of(ingested, _edits_of(kb, ingested, remedy))
+        edits, patch = patch_of(ingested, _edits_of(kb, ingested, remedy, here))
         used = snippet_framework(remedy, framework)
         out.append(
             Step(
@@ -114,7 +119,7 @@ def snippet_framework(remedy: Remedy, framework: str) -> str:
     return ""
 
 
-def _edits_of(kb: KnowledgeBase, ingested: Ingested, remedy: Remedy) -> list[Edit]:
+def _edits_of(kb: KnowledgeBase, ingested: Ingested, remedy: Remedy, here: AtHand) -> list[Edit]:
     """The edits of the checks that found the very fields this remedy changes; without such findings, its own.
 
     None of its own where the files are in order there: then it is advice for another place.
@@ -127,7 +132,7 @@ def _edits_of(kb: KnowledgeBase, ingested: Ingested, remedy: Remedy) -> list[Edi
     ]
     if found:
         return list(dict.fromkeys(found))
-    return [] if remedy.id in at_hand(kb, ingested).in_order else list(remedy.edits)
+    return [] if remedy.id in here.in_order else list(remedy.edits)
 
 
 def patch_of(ingested: Ingested, edits: Sequence[Edit]) -> tuple[tuple[FileEdit, ...], str]:
@@ -165,7 +170,7 @@ def apply_step(kb: KnowledgeBase, ingested: Ingested, remedy_id: str) -> list[tu
     Raises:
         UsageError: a file changed since it was read.
     """
-    edits = _edits_of(kb, ingested, kb.remedies[remedy_id])
+    edits = _edits_of(kb, ingested, kb.remedies[remedy_id], at_hand(kb, ingested))
     done = []
     for name, source, in_log in (
         ("solver", ingested.solver, ingested.solver_in_log),

@@ -176,7 +176,10 @@ def mark_text(run: Run, mark: Mark, lang: str, kb: KnowledgeBase, room: int = 20
     value = number(mark.reading.value)
     place = where(run, mark.reading, mark.file, lang, kb)
     drawn = loss_series(run)
-    same = drawn is not None and (drawn.quantity == mark.quantity or {drawn.role, mark.role} <= TOTALS)
+    same = drawn is not None and (
+        drawn.quantity == mark.quantity
+        or ({drawn.role, mark.role} <= TOTALS and drawn.first_nonfinite is not None)  # a finite curve holds no NaN
+    )
     name = "" if same else printable(mark.quantity)
     text = kb.text("plot.mark", lang, what=f"{cut(name, 28)} {value}".strip(), where=place)
     return cut_left(text, room)

@@ -36,6 +36,19 @@ def test_an_exception_without_any_loss(knowledge: KnowledgeBase) -> None:
     assert "train.log:35 says: RuntimeError: Function 'SqrtBackward0'" in text.render(diagnosis, knowledge)
 
 
+def test_a_single_step_is_no_range(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text(DETECTRON)
+    page = text.render(Consultation.open(kb=knowledge, log=str(log)).diagnosis, knowledge)
+    assert "(detection toolbox, step 19)" in " ".join(page.split())
+
+
+def test_a_nan_beside_a_finite_curve_is_named(knowledge: KnowledgeBase) -> None:
+    """Caffe's smoothed loss is NaN, its raw output is 0: the curve is finite, so the mark says whose NaN it is."""
+    page = text.render(Consultation.open(kb=knowledge, run_dir=str(CASES / "opt_iter_size_0")).diagnosis, knowledge)
+    assert "loss NaN at iteration 0, train.log:287" in page
+
+
 @pytest.mark.parametrize("name", ["healthy_lenet_step", "lr_mlp_disp1"])
 def test_nothing_where_numbers_tell_or_nothing_happened(knowledge: KnowledgeBase, name: str) -> None:
     assert " says: " not in text.render(Consultation.open(kb=knowledge, run_dir=str(CASES / name)).diagnosis, knowledge)
