@@ -236,7 +236,12 @@ def _in_words(run: Run, view: Curve, finite: Sequence[float], lang: str, kb: Kno
     readings = view.series.readings
     quantity = printable(view.series.quantity)
     if not finite:
-        place = where(run, readings[0], view.series.file, lang, kb)
+        first, file = readings[0], view.series.file
+        if (
+            view.mark and view.mark.quantity == view.series.quantity
+        ):  # of several files, the one that the evidence cites
+            first, file = view.mark.reading, view.mark.file
+        place = where(run, first, file, lang, kb)
         count = view.series.count
         return [kb.text("plot.no-finite", lang, quantity=quantity, count=count, where=place)]
     only = next(r for r in readings if math.isfinite(r.value))

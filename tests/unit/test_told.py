@@ -36,6 +36,11 @@ def test_an_exception_without_any_loss(knowledge: KnowledgeBase) -> None:
     assert "train.log:35 says: RuntimeError: Function 'SqrtBackward0'" in text.render(diagnosis, knowledge)
 
 
+def test_of_several_files_the_headline_cites_the_one_of_the_evidence(knowledge: KnowledgeBase) -> None:
+    page = text.render(Consultation.open(kb=knowledge, run_dir=str(CASES / "keras-jax-bn-eps0")).diagnosis, knowledge)
+    assert "the first one at step 20, train.log:2" in page
+
+
 def test_a_single_step_is_no_range(knowledge: KnowledgeBase, tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text(DETECTRON)
