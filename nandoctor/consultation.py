@@ -282,18 +282,19 @@ class Consultation:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """Everything a view shows."""
-        from nandoctor.remedying import steps
+        from nandoctor.remedying import at_hand, steps
 
         belief = self.belief
-        fastest, diagnostic = planning.plans(belief, self.kb, self.remedies_tried)
+        here = at_hand(self.kb, self.ingested)
+        fastest, diagnostic = planning.plans(belief, self.kb, self.remedies_tried, here)
         verdict = belief.verdict()
         framework = self.framework
         question = self.next_question()
         return Diagnosis(
             verdict=verdict,
             causes=self.causes,
-            fastest=steps(self.kb, self.ingested, fastest, framework) if verdict != "healthy" else (),
-            diagnostic=steps(self.kb, self.ingested, diagnostic, framework) if verdict != "healthy" else (),
+            fastest=steps(self.kb, self.ingested, fastest, framework, here) if verdict != "healthy" else (),
+            diagnostic=steps(self.kb, self.ingested, diagnostic, framework, here) if verdict != "healthy" else (),
             observations=self.evidence,
             findings=self.ingested.findings,
             runs=(self.ingested.run,) if self.ingested.run else (),

@@ -104,7 +104,7 @@ class _Plain:
         if not line:
             self.stdout.write("\n")
             return None
-        return _whole_paste(line, self.stdin)
+        return _whole_paste(line, self.stdin).rstrip("\r\n")
 
     def _settle(self, turn: Turn) -> Turn:
         """Prints the replies and carries out the effects."""

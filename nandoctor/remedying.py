@@ -6,20 +6,83 @@ from collections.abc import Sequence
 
 from nandoctor.diagnosis import FileEdit, Step
 from nandoctor.errors import NandoctorError
-from nandoctor.inference.planning import PlannedStep
+from nandoctor.inference.planning import AtHand, PlannedStep
 from nandoctor.ingest import Ingested
 from nandoctor.kb.frameworks import snippet_for
-from nandoctor.kb.model import Edit, KnowledgeBase, Remedy
+from nandoctor.kb.model import FREQUENCY, Edit, KnowledgeBase, Remedy
 from nandoctor.readers.edits import apply_edits, changed_lines, unified_diff, write_with_backup
 from nandoctor.source import Location
 
 
-def steps(kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep], framework: str) -> tuple[Step, ...]:
-    """The plan's steps with patch and snippet."""
+OF_DATA = ("transform_param.", "data_param.")  # fields of layers that read data
+# How often the remedy of a finding cures its cause: what is wrong outright, and what may be meant.
+MENDS = {"error": FREQUENCY["almost always"], "warning": FREQUENCY["often"]}
+
+
+def at_hand(kb: KnowledgeBase, ingested: Ingested) -> AtHand:
+    """What net and solver say about remedies: which of them mend a finding, which change what is in order."""
+    mends: dict[tuple[str, str], float] = {}
+    found: dict[str, list[Edit]] = {}
+    for finding in ingested.findings:
+        check = kb.checks[finding.check]
+        for remedy in check.remedies:
+            found.setdefault(remedy, []).extend(ingested.check_edits.get(finding.check, ()))
+            for cause in check.causes:
+                pair = remedy, cause
+                mends[pair] = max(mends.get(pair, 0.0), MENDS.get(finding.severity, 0.0))
+    files = {(e.observation, e.state) for e in ingested.evidence if e.origin in ("net", "solver") and not e.hint}
+    clear = {
+        remedy
+        for check in kb.checks.values()
+        if check.clear and (check.observation, check.clear) in files
+        for remedy in check.remedies
+    }
+    in_order = {
+        remedy.id
+        for remedy in kb.remedies.values()
+        if remedy.kind == "fix"
+        and remedy.id not in found
+        and _corrects(remedy)
+        and (remedy.id in clear or _in_force(ingested, remedy))
+    }
+    by_edits: dict[tuple[Edit, ...], set[str]] = {}
+    for name, edits in found.items():
+        if edits:
+            by_edits.setdefault(tuple(dict.fromkeys(edits)), set()).add(name)
+    alike = tuple(frozenset(names) for names in by_edits.values() if len(names) > 1)
+    return AtHand(mends, frozenset(in_order), alike)
+
+
+def _corrects(remedy: Remedy) -> bool:
+    """Whether it puts a value right. One that scales a value helps whatever it was; one without edits is advice."""
+    return bool(remedy.edits) and all(edit.action in ("set", "remove") for edit in remedy.edits)
+
+
+def _in_force(ingested: Ingested, remedy: Remedy) -> bool:
+    """Whether net and solver are already as the remedy's edits would make them.
+
+    A net without such a layer has nothing to change either; but data may be prepared outside of it.
+    """
+    for edit in remedy.edits:
+        source = ingested.net if edit.file == "net" else ingested.solver
+        if source is None or edit.layer == "{check}" or edit.path.startswith(OF_DATA):
+            return False
+        try:
+            if apply_edits(source.document, [edit]) != source.document.text:
+                return False
+        except NandoctorError:  # a layer it cannot be applied to
+            return False
+    return True
+
+
+def steps(
+    kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep], framework: str, here: AtHand
+) -> tuple[Step, ...]:
+    """The plan's steps with patch and snippet; `here` is what the files say about remedies."""
     out = []
     for step in planned:
         remedy = kb.remedies[step.remedy]
-        edits, patch = patch_of(ingested, _edits_of(kb, ingested, remedy))
+        edits, patch = patch_of(ingested, _edits_of(kb, ingested, remedy, here))
         used, snippet = snippet_for(remedy, framework)
         out.append(
             Step(
@@ -40,15 +103,20 @@ def steps(kb: KnowledgeBase, ingested: Ingested, planned: Sequence[PlannedStep],
     return tuple(out)
 
 
-def _edits_of(kb: KnowledgeBase, ingested: Ingested, remedy: Remedy) -> list[Edit]:
-    """The edits of the checks that found the very fields this remedy changes; without such findings, its own."""
+def _edits_of(kb: KnowledgeBase, ingested: Ingested, remedy: Remedy, here: AtHand) -> list[Edit]:
+    """The edits of the checks that found the very fields this remedy changes; without such findings, its own.
+
+    None of its own where the files are in order there: then it is advice for another place.
+    """
     found = [
         edit
         for finding in ingested.findings
         if remedy.id in kb.checks[finding.check].remedies
         for edit in ingested.check_edits.get(finding.check, ())
     ]
-    return list(dict.fromkeys(found)) or list(remedy.edits)
+    if found:
+        return list(dict.fromkeys(found))
+    return [] if remedy.id in here.in_order else list(remedy.edits)
 
 
 def patch_of(ingested: Ingested, edits: Sequence[Edit]) -> tuple[tuple[FileEdit, ...], str]:
@@ -86,7 +154,7 @@ def apply_step(kb: KnowledgeBase, ingested: Ingested, remedy_id: str) -> list[tu
     Raises:
         UsageError: a file changed since it was read.
     """
-    edits = _edits_of(kb, ingested, kb.remedies[remedy_id])
+    edits = _edits_of(kb, ingested, kb.remedies[remedy_id], at_hand(kb, ingested))
     done = []
     for name, source, in_log in (
         ("solver", ingested.solver, ingested.solver_in_log),

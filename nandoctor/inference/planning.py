@@ -19,7 +19,21 @@ MAX_STEPS = 7
 MIN_SUCCESS = 0.01  # a step with less chance than this is no plan
 MASK_FACTOR = 0.25  # a remedy that hides the fault is worth this part of its success
 PARTIAL = 0.4  # fixing one of two faults does not cure, but is on the way
+IN_ORDER = 0.1  # a remedy for what is in order cures rarely
 OUTCOME_BACKGROUND = 0.07  # a remedy for another fault helps this often all the same
+
+
+class AtHand(msgspec.Struct, frozen=True):
+    """What the owner's own files say about remedies.
+
+    mends: (remedy, cause) -> how often it cures here, since a finding shows the very fault that it mends.
+    in_order: remedies that change what the files have in order; the cause, if it is there, has another place.
+    alike: remedies that make the very same edit here: once one of them has failed, the others are not worth a trial.
+    """
+
+    mends: Mapping[tuple[str, str], float] = {}
+    in_order: frozenset[str] = frozenset()
+    alike: tuple[frozenset[str], ...] = ()
 
 
 class PlannedStep(msgspec.Struct, frozen=True):
@@ -33,12 +47,14 @@ class PlannedStep(msgspec.Struct, frozen=True):
     tells: tuple[str, ...] = ()
 
 
-def efficacies(kb: KnowledgeBase) -> dict[str, dict[str, float]]:
-    """remedy -> cause -> chance that it cures that cause."""
+def efficacies(kb: KnowledgeBase, at_hand: AtHand | None = None) -> dict[str, dict[str, float]]:
+    """remedy -> cause -> chance that it cures that cause; in the run `at_hand`, if given."""
+    here = at_hand or AtHand()
     table: dict[str, dict[str, float]] = {}
     for cause in kb.causes.values():
         for use in cause.remedies:
-            table.setdefault(use.use, {})[cause.id] = use.probability
+            chance = max(use.probability, here.mends.get((use.use, cause.id), 0.0))
+            table.setdefault(use.use, {})[cause.id] = min(chance, IN_ORDER) if use.use in here.in_order else chance
     return table
 
 
@@ -69,10 +85,12 @@ class _Effect(msgspec.Struct, frozen=True):
     masks: bool
 
 
-def _effects(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool]) -> list[tuple[Remedy, list[_Effect]]]:
+def _effects(
+    belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool], at_hand: AtHand | None
+) -> list[tuple[Remedy, list[_Effect]]]:
     """Each fix with its effects on the sets that are at all likely and hold nothing but faults."""
     tables = belief.tables
-    table = efficacies(kb)
+    table = efficacies(kb, at_hand)
     hides = masking(kb)
     open_sets = []
     for (indices, _), probability in zip(tables.sets, belief.sets):
@@ -96,11 +114,13 @@ def _effects(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool]) -> lis
     return out
 
 
-def fix_plan(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool] | None = None) -> list[PlannedStep]:
+def fix_plan(
+    belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool] | None = None, at_hand: AtHand | None = None
+) -> list[PlannedStep]:
     """Fixes, best chance per minute first, each step conditional on the failure of those before it."""
     hides = masking(kb)
     left = 1.0
-    candidates = _effects(belief, kb, skip or {})
+    candidates = _effects(belief, kb, skip or {}, at_hand)
     steps: list[PlannedStep] = []
     while len(steps) < MAX_STEPS and candidates and left > 0.01:
         best: tuple[float, int, float, dict[str, float]] | None = None
@@ -129,6 +149,8 @@ def fix_plan(belief: Belief, kb: KnowledgeBase, skip: Mapping[str, bool] | None 
             break
         _, number, gained, by_cause = best
         remedy, effects = candidates.pop(number)
+        same = next((group for group in at_hand.alike if remedy.id in group), frozenset()) if at_hand else frozenset()
+        candidates = [item for item in candidates if item[0].id not in same]
         total = math.fsum(by_cause.values())
         likeliest = sorted(by_cause.items(), key=lambda item: -item[1])
         named = tuple(c for c, v in likeliest if v >= 0.1 * total)[:4]
@@ -168,12 +190,15 @@ def experiments(belief: Belief, kb: KnowledgeBase, limit: int = 3) -> list[tuple
 
 
 def plans(
-    belief: Belief, kb: KnowledgeBase, tried: Mapping[str, bool] | None = None
+    belief: Belief,
+    kb: KnowledgeBase,
+    tried: Mapping[str, bool] | None = None,
+    at_hand: AtHand | None = None,
 ) -> tuple[list[PlannedStep], list[PlannedStep]]:
     """(fastest, diagnostic): fixes by success per minute, with an experiment where it saves more than it costs; and
     the plan that tells which cause it was, experiments first, one fix at a time.
     """
-    fixes = fix_plan(belief, kb, tried)
+    fixes = fix_plan(belief, kb, tried, at_hand)
     tests = experiments(belief, kb)
     fastest = list(fixes)
     if tests and fixes:

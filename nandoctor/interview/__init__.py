@@ -17,6 +17,7 @@ from nandoctor.interview.reading import after_reading
 from nandoctor.interview.replies import Guide, Held, Reply, Sentence
 from nandoctor.interview.requests import Request, request, unknown_request
 from nandoctor.interview.resuming import resume
+from nandoctor.interview.returning import go_back
 from nandoctor.interview.state import Earlier, Effect, Interview, Leave, ReadFiles, SaveReport, Turn, ask, repeat, stay
 
 
@@ -27,12 +28,10 @@ def begin(consultation: Consultation, lang: str = "en", inputs: Inputs | None = 
 
 def opening(now: Interview) -> Turn:
     """The first words of a visit; files that wait to be read are asked for first."""
-    if now.earlier and now.wanted:
-        return Turn(now, (_greeting(now.earlier),), ReadFiles(now.wanted))
+    if now.earlier:
+        return _returned(now, now.earlier)
     if now.wanted:
         return Turn(now, (), ReadFiles(now.wanted))
-    if now.earlier:
-        return _back_without_log(now, [_greeting(now.earlier)])
     if not now.consultation.events:
         return stay(now, Sentence("say.welcome"))
     return reading.opened(now)
@@ -143,11 +142,15 @@ def _greeting(earlier: Earlier) -> Sentence:
     return Sentence("say.welcome-back-open")
 
 
-def _back_without_log(now: Interview, told: list[Reply]) -> Turn:
-    """A second visit with nothing new yet: experiments that were put off come first."""
+def _returned(now: Interview, earlier: Earlier) -> Turn:
+    """A later visit. With nothing new it goes on where it stood, but experiments that were put off come first."""
+    told: list[Reply] = [_greeting(earlier)]
+    told += [Sentence("say.no-such-file", {"file": name}, "warning") for name in earlier.missing]
+    if now.wanted:
+        return reading.read(now.having(wanted=None), now.wanted, told)
     if now.later:
         return ask(now, now.later[0], told)
-    return Turn(now, (*told, Sentence("say.return")))
+    return go_back(now, told)
 
 
 __all__ = [

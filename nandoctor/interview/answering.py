@@ -50,7 +50,7 @@ def pick(now: Interview, choice: Choice) -> Turn:
             return open_step(now, choice.id)
         case SameRun(inputs):
             if choice.key == "1":
-                return reading.new_run(now, inputs)
+                return reading.new_run(now, inputs, sure=True)
             return reading.read(now, inputs, sure=True)
         case Carried():
             if choice.key == UNKNOWN_KEY or now.earlier is None:
@@ -106,7 +106,7 @@ def _said(now: Interview, text: str, told: Sequence[Reply] = ()) -> Turn:
     if now.choices:
         return stay(now, what, Sentence("say.use-numbers", level="hint"))
     question = now.consultation.next_question()
-    if now.returning or question is None:
+    if question is None:
         return stay(now, what)
     return ask(now, question.observation, [what, Sentence("say.ask-instead")])
 

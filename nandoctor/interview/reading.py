@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from nandoctor.consultation import Consultation
 from nandoctor.errors import NandoctorError
 from nandoctor.events import Read, Said
@@ -11,8 +13,8 @@ from nandoctor.ingest import Ingested, Inputs
 from nandoctor.interview import hearing, reasons, visits
 from nandoctor.interview.pending import AtPlan, Carried, Free, SameRun
 from nandoctor.interview.replies import FilesRead, Heard, Picking, Reply, Sentence, Understood, Unusable
-from nandoctor.interview.returning import welcome_back
-from nandoctor.interview.state import Interview, ReadFiles, Turn, go_on, plan_steps
+from nandoctor.interview.returning import go_back, welcome_back
+from nandoctor.interview.state import Earlier, Interview, ReadFiles, Turn, go_on, plan_steps
 
 
 def pasted(now: Interview, text: str, kind: str) -> Turn:
@@ -36,19 +38,30 @@ def read(
     joined: words of the same line were taken already, and are undone with the files.
     """
     log = bool(inputs.logs or inputs.run_dir) if is_log is None else is_log
-    if now.returning and log:
-        return new_run(now, inputs, told)
-    done = isinstance(now.pending, AtPlan | Carried) and now.consultation.ingested.run is not None
-    if log and done and not sure:
-        return Turn(now.having(pending=SameRun(inputs)), (*told, Picking("ask.same-run")))
-    return Turn(now.having(wanted=inputs, joined=joined), tuple(told), ReadFiles(inputs))
+    if log and not sure:
+        held = now.consultation.ingested.run is not None
+        if now.earlier is not None and now.returning and (held or now.earlier.lines):
+            return new_run(now, inputs, told, joined=joined)
+        if isinstance(now.pending, AtPlan | Carried) and (held or now.returning):
+            return Turn(now.having(pending=SameRun(inputs)), (*told, Picking("ask.same-run")))
+    return Turn(now.having(wanted=inputs, joined=joined, rerun=""), tuple(told), ReadFiles(inputs))
 
 
-def new_run(now: Interview, inputs: Inputs, told: Sequence[Reply] = ()) -> Turn:
-    """A later run: what was believed becomes `earlier`; what the old log showed is dropped."""
-    earlier = now.earlier if now.returning else visits.summary(now.consultation, plan_steps(now), now.later)
+def new_run(
+    now: Interview, inputs: Inputs, told: Sequence[Reply] = (), *, joined: bool = False, sure: bool = False
+) -> Turn:
+    """A later run: what was believed becomes `earlier`; what the old log showed is dropped.
+
+    Unless the owner said that it is one (`sure`), reading it may show that it is the run of last time.
+    """
+    then = now.before if joined and now.before else now  # words of the same line are about the new run
+    earlier = now.earlier
+    if not now.returning or (then.before is not None and then.consultation.ingested.run is not None):
+        earlier = visits.summary(then.consultation, plan_steps(then), then.later)
     fresh, wanted = visits.afresh(now.consultation, inputs)
-    reading = now.step(fresh, earlier=earlier, wanted=wanted, pending=Free(), joined=True)
+    reading = now.step(
+        fresh, earlier=earlier, wanted=wanted, pending=Free(), joined=True, rerun="surely" if sure else "perhaps"
+    )
     return Turn(reading, tuple(told), ReadFiles(wanted))
 
 
@@ -57,7 +70,9 @@ def after_reading(now: Interview, read_into: Consultation) -> Turn:
     names = hearing.names(now.wanted) if now.wanted else ()
     old, new = now.consultation.ingested, read_into.ingested
     resting = now.having(wanted=None, joined=False)
-    if now.opens and not now.returning:
+    if now.rerun and now.before is not None and now.earlier is not None:
+        return _later_run(now, now.before, now.earlier, read_into)
+    if now.opens:
         return opened(resting.having(consultation=read_into, opens=False))
     if _useless(old, new):
         told: list[Reply] = [Unusable(error) for error in _new_errors(old, new)]
@@ -69,17 +84,39 @@ def after_reading(now: Interview, read_into: Consultation) -> Turn:
         return _unread(now, resting, told)
     fuller = resting.having(consultation=read_into, before=now.before if now.joined else now.having(wanted=None))
     replies: list[Reply] = [files_read(fuller, old, names)]
-    if now.returning and new.run is not None:
-        return welcome_back(fuller, replies)
     since = now.before if now.joined and now.before else now
     return go_on(fuller, replies, since)
 
 
+def _later_run(now: Interview, before: Interview, earlier: Earlier, read_into: Consultation) -> Turn:
+    """Files of a later run were read: it is compared with the run before, unless it is that run."""
+    wanted = now.wanted or Inputs()
+    given, old, new = hearing.names(wanted), before.consultation.ingested, read_into.ingested
+    back = before.having(wanted=None, lang=now.lang)
+    if new.run is None:
+        brought = Inputs(net=new.net.file if new.net else "", solver=new.solver.file if new.solver else "")
+        if wanted.run_dir and brought:  # a folder without a log is no run
+            return read(back, brought)
+        told: list[Reply] = [Unusable(error) for error in _new_errors(old, new)]
+        told = told or [Sentence("say.nothing-in-it", {"file": ", ".join(given)}, "warning")]
+        return go_back(back, [*told, Sentence("say.nothing-lost")])
+    known = "other"
+    if now.rerun == "perhaps" and now.returning:
+        known = visits.same_run(earlier, new.run, [name for name, _ in wanted.texts])
+    if known == "longer":
+        return Turn(back.having(pending=SameRun(wanted)), (Picking("ask.same-run"),))
+    if known == "same" and _useless(old, new):
+        return go_back(back, [Sentence("say.nothing-new", {"file": ", ".join(given)}, "warning")])
+    if known == "same":
+        held = Consultation(read_into.kb, (*before.consultation.events, Read(wanted)), new)
+        fuller = before.having(consultation=held, wanted=None, lang=now.lang, before=before)
+        return go_on(fuller, [files_read(fuller, old, given)], before)
+    after = now.having(consultation=read_into, wanted=None, joined=False, rerun="", earlier=earlier)
+    return welcome_back(after, [files_read(after, now.consultation.ingested, given)])
+
+
 def _unread(now: Interview, resting: Interview, told: list[Reply]) -> Turn:
     """Nothing could be used: the words said with it stay, everything else is as before."""
-    if now.returning and now.before is not None:
-        back = now.before.having(wanted=None, lang=now.lang)
-        return Turn(back, (*told, Sentence("say.nothing-lost")))
     if not resting.consultation.events:
         return Turn(resting, (*told, Sentence("say.go-on-without")))
     if now.joined and now.before:
@@ -94,10 +131,10 @@ def _useless(old: Ingested, new: Ingested) -> bool:
     return _numbers(old) == _numbers(new) and new.evidence == old.evidence and new.findings == old.findings
 
 
-def _numbers(held: Ingested) -> tuple[object, ...]:
-    """What a log told, whatever it may mean."""
+def _numbers(held: Ingested) -> bytes:
+    """What a log told, whatever it may mean; encoded, since a NaN is not equal to itself."""
     run = held.run
-    return (run.series, run.events, run.layers) if run is not None else ((), (), ())
+    return msgspec.msgpack.encode((run.series, run.events, run.layers) if run is not None else ((), (), ()))
 
 
 def files_read(now: Interview, old: Ingested, names: tuple[str, ...]) -> FilesRead:

@@ -7,7 +7,7 @@ import math
 from nandoctor.consultation import Consultation
 from nandoctor.diagnosis import Evidence, Step
 from nandoctor.inference import inquiry
-from nandoctor.inference.planning import PlannedStep
+from nandoctor.inference.planning import AtHand, PlannedStep
 from nandoctor.interview.replies import Flips, Reasons
 
 SUSPECTS = 5  # causes that a question may be said to separate
@@ -64,7 +64,7 @@ def experiment(consultation: Consultation, observation: str) -> Step | None:
     if remedy is None:
         return None
     planned = PlannedStep(remedy.id, (), 0.0, remedy.minutes, False)
-    return steps(kb, consultation.ingested, [planned], consultation.framework)[0]
+    return steps(kb, consultation.ingested, [planned], consultation.framework, AtHand())[0]
 
 
 def telling(consultation: Consultation, evidence: tuple[Evidence, ...]) -> tuple[Evidence, ...]:

@@ -16,7 +16,9 @@ from nandoctor.errors import UnreadableError
 from nandoctor.events import Answered, Chose, Said, Tried
 from nandoctor.ingest import Inputs
 from nandoctor.interview import visits
+from nandoctor.interview.pending import Ask, AtPlan, Carried, Free, Helped, Pending, Settle
 from nandoctor.interview.state import Interview
+from nandoctor.kb.model import KnowledgeBase
 from nandoctor.source import Location, printable
 
 TITLE = "nandoctor transcript 1"
@@ -26,7 +28,7 @@ OWNER_MORE = ">. "
 STOPPED = "[stopped reading]"
 INTERRUPTED = "[interrupted]"
 ENDED = "[ended]"
-NEW_RUN = "new run"
+NEW_RUN = "new run"  # in transcripts of former versions; now the records say what was withdrawn
 MARKS = (STOPPED, INTERRUPTED, ENDED)
 _HEADER = re.compile(r"([a-z]+): (.*)$")
 
@@ -117,6 +119,7 @@ def atoms(now: Interview) -> list[str]:
         pieces += [f"onset={found:g}"] if found is not None else []
         out.append("run " + " ".join(pieces))
     out += [f"later {observation}" for observation in now.later]
+    out += [f"raised {observation}" for observation in sorted(now.raised)]
     return out
 
 
@@ -137,6 +140,44 @@ def closing(now: Interview) -> list[str]:
     lines = [f"[verdict {belief.verdict()}: {causes}]"]
     steps = [step.id for step in now.consultation.diagnosis.fastest]
     return [*lines, f"[plan {', '.join(steps)}]"] if steps else lines
+
+
+def left_open(now: Interview) -> list[str]:
+    """What the owner left unanswered, for a later visit."""
+    match now.pending:
+        case Ask(observation):
+            return [f"[open question {observation}]"]
+        case Settle(observation):
+            return [f"[open disagreement {observation}]"]
+        case AtPlan(variant, steps):
+            return [f"[open plan {variant}]" if steps else "[open nothing]"]
+        case Helped(remedy):
+            return [f"[open outcome {remedy}]"]
+        case Carried(steps) if now.earlier is not None and now.earlier.course:
+            return [f"[open carried-out {now.earlier.course} {', '.join(steps)}]"]
+    return []
+
+
+def pending_of(kind: str, rest: str, kb: KnowledgeBase, plan: tuple[str, ...]) -> Pending:
+    """What a record of `left_open` stands for; `Free` if the knowledge no longer has what it names.
+
+    plan: the steps last shown. A plan is worked out again before it is shown; without steps, there is nothing to do.
+    """
+    match kind:
+        case "question" if rest in kb.observations:
+            return Ask(rest)
+        case "disagreement" if rest in kb.observations:
+            return Settle(rest)
+        case "plan" if rest in ("fastest", "diagnostic"):
+            return AtPlan("diagnostic" if rest == "diagnostic" else "fastest", plan)
+        case "nothing":
+            return AtPlan("fastest", ())
+        case "outcome" if rest in kb.remedies:
+            return Helped(rest)
+        case "carried-out":
+            steps = tuple(step for step in rest.partition(" ")[2].split(", ") if step in kb.remedies)
+            return Carried(steps) if steps else Free()
+    return Free()
 
 
 def owner_lines(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, get_args
 
 import msgspec
 
@@ -14,7 +15,9 @@ from nandoctor.errors import UnreadableError
 from nandoctor.events import Answered, Chose, Event, Said, Tried
 from nandoctor.ingest import Inputs
 from nandoctor.interview import hearing, record, visits
+from nandoctor.interview.pending import Pending
 from nandoctor.interview.record import Visit
+from nandoctor.interview.replies import Course
 from nandoctor.interview.state import Earlier, Interview
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.source import printable
@@ -59,8 +62,8 @@ def resume(
 def restore(found: Sequence[Visit], kb: KnowledgeBase, inputs: Inputs, folder: Path) -> Interview:
     """The conversation after these visits. `inputs` are files of a new run; `folder` is the transcript's own.
 
-    Without a new run the old files are read again. If they hold another run by now (a log is often overwritten), they
-    are the new run.
+    The old files are read again, and the conversation stands where it was left. If they hold another run by now (a log
+    is often overwritten), they are the new run.
     """
     held = _Held(kb, folder)
     for visit in found:
@@ -68,23 +71,30 @@ def restore(found: Sequence[Visit], kb: KnowledgeBase, inputs: Inputs, folder: P
     lang = held.lang or found[0].value("language", "en")
     number = len(found) + 1
     old = held.files()
-    if not inputs:
-        consultation = Consultation(kb, held.events())
-        if old:
-            consultation = consultation.read(old)
-        run = consultation.ingested.run
-        if run is None or not held.lines or run.lines == held.lines:
-            earlier = held.earlier(consultation)
-            return Interview(consultation, lang, later=tuple(held.later), earlier=earlier, visit=number)
-        inputs = old
+    consultation = Consultation(kb, held.events())
+    if old:
+        consultation = consultation.read(old)
+    run = consultation.ingested.run
+    earlier = held.earlier(consultation)
+    names = [name for name, _ in old.texts]
+    if run is not None and held.lines and visits.same_run(earlier, run, names) != "same":
+        consultation, earlier = Consultation(kb, held.events()), held.earlier(None)
+        inputs = held.with_net(inputs if inputs.logs or inputs.run_dir else _with(old, inputs))
     return Interview(
-        Consultation(kb, held.events(setup_only=True)),
+        consultation,
         lang,
-        earlier=held.earlier(None),
-        wanted=held.with_net(inputs),
-        opens=True,
+        pending=held.pending(),
+        raised=frozenset(held.raised),
+        later=tuple(held.later),
+        earlier=earlier,
+        wanted=inputs or None,
         visit=number,
     )
+
+
+def _with(old: Inputs, new: Inputs) -> Inputs:
+    """The old files, with a net or a solver that is handed over now."""
+    return msgspec.structs.replace(old, net=new.net or old.net, solver=new.solver or old.solver)
 
 
 class _Held:
@@ -99,6 +109,8 @@ class _Held:
         self.paths: dict[str, Path] = {}
         self.pasted: dict[str, str] = {}
         self.later: dict[str, None] = {}
+        self.raised: dict[str, None] = {}
+        self.open = ""  # what the last visit left unanswered
         self.lines = 0
         self.onset: float | None = None
         self.reached: float | None = None
@@ -110,6 +122,7 @@ class _Held:
         """One visit's records, in order."""
         self.lang = visit.value("language") or self.lang
         self.base = self.folder / visit.value("base", ".")
+        self.open = ""
         for line, text in visit.records:
             kind, _, rest = text.partition(" ")
             if text == record.NEW_RUN:
@@ -134,6 +147,8 @@ class _Held:
             self.pasted.pop(rest, None)
         elif kind == "later":
             self.later.pop(rest, None)
+        elif kind == "raised":
+            self.raised.pop(rest, None)
         elif kind == "run":
             self.lines, self.onset, self.reached = 0, None, None
 
@@ -145,6 +160,10 @@ class _Held:
                 self.pasted[rest] = said
             case "later":
                 self.later[rest] = None
+            case "raised":
+                self.raised[rest] = None
+            case "open":
+                self.open = rest
             case "language":
                 self.lang = rest
             case "run":
@@ -184,11 +203,18 @@ class _Held:
         events = tuple(self.given.values())
         return visits.lasting(self.kb, events) if setup_only else events
 
+    def pending(self) -> Pending:
+        """What the owner is to answer first."""
+        kind, _, rest = self.open.partition(" ")
+        return record.pending_of(kind, rest, self.kb, self.plan)
+
     def files(self) -> Inputs:
         """The files read so far that are still there, seen from the present folder."""
-        seen = (name if Path(name).is_absolute() else _from_here(path) for name, path in self.paths.items())
-        there = [path for path in seen if hearing.exists(path)]
+        there = [path for path in self._seen() if hearing.exists(path)]
         return msgspec.structs.replace(hearing.inputs_of(there), texts=tuple(self.pasted.items()))
+
+    def _seen(self) -> list[str]:
+        return [name if Path(name).is_absolute() else _from_here(path) for name, path in self.paths.items()]
 
     def with_net(self, inputs: Inputs) -> Inputs:
         """A new run's files with the net and solver known from before, unless it brings its own."""
@@ -212,8 +238,17 @@ class _Held:
             onset=self.onset,
             reached=self.reached,
             lines=self.lines,
+            inputs=self.files(),
             later=tuple(self.later),
+            missing=tuple(path for path in self._seen() if not hearing.exists(path)),
+            course=self._course(),
         )
+
+    def _course(self) -> Course | Literal[""]:
+        """What had become of the fault, where the owner left at the question which step it was."""
+        kind, _, rest = self.open.partition(" ")
+        word = rest.partition(" ")[0]
+        return next((course for course in get_args(Course) if kind == "carried-out" and course == word), "")
 
 
 def _from_here(path: Path) -> str:

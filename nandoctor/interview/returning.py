@@ -1,4 +1,4 @@
-"""The owner comes back with a new run: the outcome, and which step was carried out."""
+"""The owner comes back: where the consultation stood, or a new run, its outcome, and which step was carried out."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ from collections.abc import Sequence
 import msgspec
 
 from nandoctor.interview import visits
-from nandoctor.interview.pending import Carried
-from nandoctor.interview.replies import Picking, Reply
-from nandoctor.interview.state import Interview, Turn, go_on
+from nandoctor.interview.pending import AtPlan, Carried, Free
+from nandoctor.interview.replies import Picking, Reply, Sentence
+from nandoctor.interview.state import Interview, Turn, go_on, repeat, stay
+
+
+def go_back(now: Interview, told: Sequence[Reply]) -> Turn:
+    """Where the consultation stood: the question or the plan that the owner left."""
+    match now.pending:
+        case AtPlan(_, steps):
+            told = [*told, Sentence("say.return")]
+            return repeat(now, *told) if steps else stay(now, *told)
+        case Free() if now.consultation.events:
+            return go_on(now, told)
+        case Free():
+            return stay(now, *told, Sentence("say.return"))
+    return repeat(now, *told)
 
 
 def welcome_back(now: Interview, told: Sequence[Reply]) -> Turn:

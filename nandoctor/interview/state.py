@@ -57,7 +57,8 @@ Effect = ReadFiles | SaveReport | Leave
 class Earlier(msgspec.Struct, frozen=True):
     """What was believed about the run before: at the last visit, or before the owner changed something.
 
-    ranking: best first. plan: remedy ids. onset, reached: steps as printed. settled: the new run was compared with it.
+    ranking: best first. plan: remedy ids. onset, reached: steps as printed. missing: files of it that are gone.
+    settled: the new run was compared with it.
     """
 
     verdict: str
@@ -68,6 +69,7 @@ class Earlier(msgspec.Struct, frozen=True):
     lines: int = 0
     inputs: Inputs = Inputs()
     later: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     settled: bool = False
     course: Course | Literal[""] = ""
 
@@ -78,7 +80,8 @@ class Interview(msgspec.Struct, frozen=True):
     pending: what the next line may answer. raised: contradictions asked about already. later: experiments that the
     owner wants to run and come back with. heard: what the last free words meant. before: the state that an undo
     returns to. earlier: the run before this one. wanted: files being read, joined: with words said in the same line,
-    opens: at the beginning of the visit. told, shown: first cause and plan of the last verdict.
+    opens: at the beginning of the visit, rerun: of a later run, `surely` if the owner said so. told, shown: first cause
+    and plan of the last verdict.
     visit: 1, and one more for each return with a transcript; source: that transcript.
     """
 
@@ -91,6 +94,7 @@ class Interview(msgspec.Struct, frozen=True):
     wanted: Inputs | None = None
     joined: bool = False
     opens: bool = False
+    rerun: Literal["", "perhaps", "surely"] = ""
     told: str = ""
     shown: tuple[str, ...] = ()
     earlier: Earlier | None = None

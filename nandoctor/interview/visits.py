@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -43,6 +45,32 @@ def onset_step(run: Run | None) -> float | None:
 def last_inputs(consultation: Consultation) -> Inputs:
     """Everything read so far."""
     return next((e.inputs for e in reversed(consultation.events) if isinstance(e, Read)), Inputs())
+
+
+def same_run(earlier: Earlier, run: Run, texts: Sequence[str] = ()) -> Literal["same", "longer", "other"]:
+    """Whether a run is the one of last time: unchanged, possibly the same that went on, or another.
+
+    A file that was not read last time holds another run, even with the same numbers: a change that does not help may
+    leave every number as it was. In a file that was, what stood there tells. `texts` are names of pastes, no files.
+    """
+    logs = {os.path.abspath(name) for name in earlier.inputs.logs}  # noqa: PTH100 - the same name for the same file
+    folder = os.path.join(os.path.abspath(earlier.inputs.run_dir), "") if earlier.inputs.run_dir else ""  # noqa: PTH100, PTH118
+    pasted = {name for name, _ in earlier.inputs.texts}
+    for name in run.files:
+        place = os.path.abspath(name)  # noqa: PTH100
+        if name in texts and name not in pasted:
+            return "other"
+        if name not in texts and place not in logs and not (folder and place.startswith(folder)):
+            return "other"
+    found = onset_step(run)
+    if run.lines == earlier.lines:
+        return "same" if found == earlier.onset and run.last_step == earlier.reached else "other"
+    if run.lines < earlier.lines:
+        return "other"
+    if earlier.onset is not None:
+        return "longer" if found == earlier.onset else "other"
+    beyond = found is None or earlier.reached is None or found > earlier.reached
+    return "longer" if beyond else "other"
 
 
 def afresh(consultation: Consultation, inputs: Inputs) -> tuple[Consultation, Inputs]:

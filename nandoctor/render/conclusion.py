@@ -77,7 +77,7 @@ def flips(page: Page, reply: Flips, words: Words) -> None:
 
 def result(page: Page, reply: Result, words: Words) -> None:
     """The verdict, and the first causes with what speaks for and against them."""
-    page.text(verdicts(reply.diagnosis, words)[-1], 0, "bold")
+    page.text(verdicts(reply.diagnosis, words, alone=True)[-1], 0, "bold")
     if reply.brief:
         return
     report = build(reply.diagnosis, words.kb, words.lang)

@@ -11,7 +11,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.render.layers import summary
 from nandoctor.render.layertable import layer_cells, layer_sentence
 from nandoctor.render.layout import CauseView, Claim, Report, StepView, build
-from nandoctor.render.plot import loss_curve
+from nandoctor.render.plot import loss_curve, told_text
 from nandoctor.render.svg import loss_svg
 from nandoctor.render.text import edit_lines, printable_code
 from nandoctor.render.words import Words, decibans, minutes_text, percent
@@ -69,6 +69,8 @@ def render(diagnosis: Diagnosis, kb: KnowledgeBase, *, lang: str = "en", details
     for run in diagnosis.runs:
         drawn = loss_svg(run, lang, kb)
         body.append(drawn or "".join(f"<p>{text(line)}</p>" for line in loss_curve(run, 200, 8, lang=lang, kb=kb)))
+        if told := told_text(diagnosis, run, lang, kb):
+            body.append(f"<p>{text(told)}</p>")
     body += _causes(diagnosis, report, words)
     body += _layers(diagnosis, words)
     body += _plan(report, words)

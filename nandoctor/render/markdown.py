@@ -10,7 +10,7 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.render.layers import summary
 from nandoctor.render.layertable import layer_cells, layer_sentence
 from nandoctor.render.layout import CauseView, Claim, Report, StepView, build
-from nandoctor.render.plot import loss_curve
+from nandoctor.render.plot import loss_curve, told_text
 from nandoctor.render.text import edit_lines, printable_code
 from nandoctor.render.words import Words, decibans, minutes_text, percent
 from nandoctor.source import Location, printable
@@ -29,6 +29,8 @@ def render(diagnosis: Diagnosis, kb: KnowledgeBase, *, lang: str = "en", details
     for run in diagnosis.runs:
         lines = loss_curve(run, CURVE_WIDTH, CURVE_HEIGHT, lang=lang, kb=kb)
         blocks.append(fence("\n".join(lines), "text"))
+        if told := told_text(diagnosis, run, lang, kb):
+            blocks.append(escape(told))
     blocks += _causes(diagnosis, report, words)
     blocks += _layers(diagnosis, words)
     blocks += _plan(report, words)

@@ -12,6 +12,7 @@ from operator import le
 
 import msgspec
 
+from nandoctor.diagnosis import Diagnosis
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Reading, Run, Series
 from nandoctor.readers.series import first_nonfinite, onset
@@ -24,6 +25,9 @@ BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.:-=+*#"
 AFTER_ONSET = 0.04  # of the axis is left behind the onset when only NaN follows
 ITERATION_FRAMEWORKS = ("caffe", "darknet")  # they count iterations; elsewhere the neutral word is step
+
+TOLD_BY = ("nan_onset", "first_nonfinite_stage", "crash")  # observations that a message of the log can settle
+TOLD_LENGTH = 160  # characters of a message
 
 TOTALS = {"loss", "loss_running"}  # the same thing to the reader; a part needs its name
 
@@ -172,10 +176,30 @@ def mark_text(run: Run, mark: Mark, lang: str, kb: KnowledgeBase, room: int = 20
     value = number(mark.reading.value)
     place = where(run, mark.reading, mark.file, lang, kb)
     drawn = loss_series(run)
-    same = drawn is not None and (drawn.quantity == mark.quantity or {drawn.role, mark.role} <= TOTALS)
+    same = drawn is not None and (
+        drawn.quantity == mark.quantity
+        or ({drawn.role, mark.role} <= TOTALS and drawn.first_nonfinite is not None)  # a finite curve holds no NaN
+    )
     name = "" if same else printable(mark.quantity)
     text = kb.text("plot.mark", lang, what=f"{cut(name, 28)} {value}".strip(), where=place)
     return cut_left(text, room)
+
+
+def told_text(diagnosis: Diagnosis, run: Run, lang: str, kb: KnowledgeBase) -> str:
+    """What a message says of the end of the run, with its line, where no number shows it; "" otherwise."""
+    if next(iter(first_nonfinite(run)), None) is not None:
+        return ""
+    events = {(event.location.file, event.location.line): event for event in run.events}
+    for observation in TOLD_BY:
+        for item in diagnosis.observations:
+            if item.observation != observation or item.origin != "log":
+                continue
+            for place in item.locations:
+                event = events.get((place.file, place.line))
+                if event is not None:
+                    name = str(Location(file_name(place.file), place.line))
+                    return kb.text("plot.told", lang, where=name, text=cut(printable(event.text).strip(), TOLD_LENGTH))
+    return ""
 
 
 # --- the parts
@@ -212,7 +236,12 @@ def _in_words(run: Run, view: Curve, finite: Sequence[float], lang: str, kb: Kno
     readings = view.series.readings
     quantity = printable(view.series.quantity)
     if not finite:
-        place = where(run, readings[0], view.series.file, lang, kb)
+        first, file = readings[0], view.series.file
+        if (
+            view.mark and view.mark.quantity == view.series.quantity
+        ):  # of several files, the one that the evidence cites
+            first, file = view.mark.reading, view.mark.file
+        place = where(run, first, file, lang, kb)
         count = view.series.count
         return [kb.text("plot.no-finite", lang, quantity=quantity, count=count, where=place)]
     only = next(r for r in readings if math.isfinite(r.value))

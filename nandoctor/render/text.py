@@ -10,7 +10,7 @@ from nandoctor.readers.facts import Run
 from nandoctor.readers.series import onset
 from nandoctor.render.layout import NONE_OF_THESE, CauseView, Claim, Report, StepView, build
 from nandoctor.render.page import NARROW, Page, Style
-from nandoctor.render.plot import loss_curve, loss_series, spark
+from nandoctor.render.plot import loss_curve, loss_series, spark, told_text
 from nandoctor.render.scale import number
 from nandoctor.render.width import cut, display_width, pad, wrap
 from nandoctor.render.words import Words, decibans, edit_text, minutes_text, percent, short_names
@@ -99,6 +99,8 @@ class _TextReport:
             run, sheet.width, height, ascii_only=self.ascii_only, lang=words.lang, kb=words.kb
         ):  # fmt: skip
             sheet.line((line, ""))
+        if told := told_text(self.diagnosis, run, words.lang, words.kb):
+            sheet.text(told, indent=1)
         found = onset(run)
         if found is None:
             return
@@ -327,7 +329,8 @@ class _TextReport:
         sheet = self.sheet
         sheet.blank()
         styles: dict[str, Style] = {"fault": "bold red", "undetermined": "bold yellow"}
-        fitting = next((v for v in self.report.verdicts if display_width(v) <= sheet.width), self.report.verdicts[-1])
+        forms = self.report.verdicts
+        fitting = next((form for form in forms if display_width(form) <= sheet.width), min(forms, key=display_width))
         sheet.text(fitting, style=styles.get(self.diagnosis.verdict, "bold green"))
 
     def _place(self, places: Sequence[Location]) -> str:

@@ -36,6 +36,7 @@ class Recording:
         self.sink = sink
         self.base = base
         self._closed: tuple[str, ...] = ()
+        self._since: Interview | None = None  # the state before a later run that is being read
 
     @property
     def words(self) -> Words:
@@ -48,8 +49,6 @@ class Recording:
         lines = [TITLE if now.visit == 1 else f"\n{VISIT}{now.visit}", f"language: {now.lang}", f"base: {self.base}"]
         given = now.consultation if now.visit == 1 else Consultation(now.consultation.kb)
         self._write([*lines, *(f"{key}: {value}" for key, value in record.header(given, now.wanted))])
-        if now.visit > 1 and now.wanted:
-            self._write(["", f"[{record.NEW_RUN}]"])
         empty = now.having(consultation=Consultation(now.consultation.kb), later=())
         return self._take(conversation.opening(now), empty if now.visit == 1 else now)
 
@@ -74,24 +73,30 @@ class Recording:
     def end(self, *, interrupted: bool = False) -> None:
         """The owner left without a word: end of input, or Ctrl+C."""
         self._write(["", INTERRUPTED if interrupted else ENDED])
-        self._close()
+        self._close(left=True)
 
     def _take(self, turn: Turn, old: Interview) -> Turn:
         self.now = turn.interview
-        self._write(record.changes(old, turn.interview))
+        since = self._since or old
+        # While a later run is being read nothing is settled: it may turn out to be unreadable, or the run of last time.
+        self._since = since if self.now.rerun else None
+        if not self.now.rerun:
+            self._write(record.changes(since, self.now))
         if turn.replies:
             text = speak(turn.replies, turn.interview.choices, self.words, WIDTH).render(colour=False, ascii_only=False)
             self._write(["", *map(_guarded, text.rstrip("\n").split("\n"))])
         if any(isinstance(reply, Result) for reply in turn.replies) or isinstance(turn.effect, Leave):
-            self._close()
+            self._close(left=isinstance(turn.effect, Leave))
         return turn
 
-    def _close(self) -> None:
-        """What is believed and planned, unless it stands there already."""
+    def _close(self, *, left: bool = False) -> None:
+        """What is believed and planned, unless it stands there already; what is unanswered when the owner has left."""
         closing = tuple(record.closing(self.now)) if self.now.consultation.events else ()
-        if closing and closing != self._closed:
-            self._write(["", *closing])
-            self._closed = closing
+        told = [] if closing == self._closed else list(closing)
+        told += record.left_open(self.now) if left else []
+        if told:
+            self._write(["", *told])
+        self._closed = closing
 
     def _write(self, lines: list[str]) -> None:
         if self.sink is not None and lines:

@@ -15,8 +15,11 @@ NONE_OF_THESE = "none-of-these"
 SURE = 0.5  # from here a cause is at least "likely"; two of them are two faults
 
 
-def verdicts(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
-    """The verdict in one line, longest form first; a view takes the first that fits its width."""
+def verdicts(diagnosis: Diagnosis, words: Words, *, alone: bool = False) -> tuple[str, ...]:
+    """The verdict in one line, longest form first; a view takes the first that fits its width.
+
+    Where something is to be done, every form says what to do first, unless the verdict is wanted `alone`.
+    """
     if diagnosis.verdict == "healthy":
         return _healthy(diagnosis, words)
     if diagnosis.verdict == "benign":
@@ -25,7 +28,8 @@ def verdicts(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
     if diagnosis.verdict == "undetermined" or not ranked:
         return _undetermined(diagnosis, ranked, words)
     known = [c for c in ranked if c.id != NONE_OF_THESE] or ranked
-    return tuple(capital(form) for form in _suspects(known, first_steps(diagnosis, words), words))
+    steps = [] if alone else first_steps(diagnosis, words)
+    return tuple(capital(form) for form in _suspects(known, steps, words))
 
 
 def _suspects(known: list[RankedCause], steps: list[str], words: Words) -> list[str]:
@@ -38,13 +42,11 @@ def _suspects(known: list[RankedCause], steps: list[str], words: Words) -> list[
     if second and second.probability >= SURE:
         kind = "two"
     what, short = words(f"verdict.{kind}", **fields), words(f"verdict.{kind}-short", **fields)
-    if kind == "two":  # neither fault may be left out for a longer step
-        steps_told = [_joined(what, step) for step in steps]
-    elif kind == "unsure":
-        steps_told = [_joined(head, step) for head in (what, short) for step in steps]
-    else:
-        steps_told = [_joined(head, step) for step in steps for head in (what, short)]
-    return [*steps_told, what, short]
+    if not steps:
+        return [what, short]
+    if kind == "unsure":
+        return [_joined(head, step) for head in (what, short) for step in steps]
+    return [_joined(head, step) for step in steps for head in (what, short)]
 
 
 def first_steps(diagnosis: Diagnosis, words: Words) -> list[str]:

@@ -183,6 +183,8 @@ def run_range(run: Run, words: Words) -> str:
     if first is None or last is None:
         return words("report.lines", count=run.lines) if run.lines else ""
     unit = "iterations" if run.framework in ("caffe", "darknet") else "steps"
+    if first == last:
+        return words("plot.iteration-n" if unit == "iterations" else "plot.step-n", step=step_text(first))
     return words(f"report.range-{unit}", first=step_text(first), last=step_text(last))
 
 

@@ -91,9 +91,11 @@ async def consultation(
     lang: str = "en",
     theme: str = DARK,
     inputs: Inputs | None = None,
+    start: interview.Interview | None = None,
 ) -> AsyncIterator[Seen]:
     recorded: list[str] = []
-    app = NandoctorApp(Recording(interview.begin(Consultation(kb), lang, inputs), recorded.append), theme=theme)
+    begun = start or interview.begin(Consultation(kb), lang, inputs)
+    app = NandoctorApp(Recording(begun, recorded.append), theme=theme)
     async with app.run_test(size=size) as pilot:
         seen = Seen(app, pilot, recorded)
         await seen.settled()
@@ -312,6 +314,22 @@ async def test_a_new_log_after_the_plan_is_compared(knowledge: KnowledgeBase, tm
         assert isinstance(seen.now.pending, SameRun)
         await seen.press("1")
         assert "Fixed: the new run" in seen.text()
+
+
+async def test_on_return_the_plan_stands_as_it_was_left(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    (tmp_path / "train.log").write_text(caffe_log(GROWING))
+    path = tmp_path / "t.txt"
+    async with consultation(knowledge) as seen:
+        await seen.say(f"{tmp_path}/train.log")
+        await seen.say("plan")
+        await seen.say("quit")
+        path.write_text("".join(seen.recorded), encoding="utf-8")
+    async with consultation(start=interview.resume(path, knowledge)) as seen:
+        assert isinstance(seen.now.pending, AtPlan)
+        assert seen.now.consultation.ingested.run is not None
+        assert "Last time I believed: Learning rate too high" in "".join(seen.recorded)
+        await seen.press("1")
+        assert seen.screen.query(StepCard)
 
 
 async def test_save_puts_a_name_into_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from interview_samples import FALLING, GROWING, caffe_log, tiny_knowledge
 
-from nandoctor import interview, plain
+from nandoctor import cli, interview, plain
 from nandoctor.consultation import Consultation
 from nandoctor.errors import UnreadableError
+from nandoctor.interview.pending import Ask, Settle
 from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.render.transcript import replay
@@ -172,6 +173,107 @@ class TestResume:
         (tmp_path / "train.log").write_text(caffe_log(FALLING, lr=0.01))
         out = hold([], path, knowledge, start=interview.resume(path, knowledge))[1]
         assert "Fixed" in out
+
+    def test_a_question_left_open_is_asked_again(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        (tmp_path / "train.log").write_text(caffe_log([*FALLING[:40], *["nan"] * 5]))
+        path = tmp_path / "t.txt"
+        _, first = hold([str(tmp_path / "train.log")], path, knowledge)
+        again = interview.resume(path, knowledge)
+        assert isinstance(again.pending, Ask)
+        assert again.consultation.ingested.run is not None
+        _, out = hold(["1"], path, knowledge, start=again)
+        question = next(line for line in first.splitlines() if line.startswith("Question 1."))
+        assert question.removeprefix("Question 1. ") in out
+        assert len(interview.resume(path, knowledge).consultation.answers) == 1
+        assert replay(path, knowledge) is None
+
+    def test_a_plan_left_open_is_shown_and_a_number_opens_a_step(
+        self, knowledge: KnowledgeBase, tmp_path: Path
+    ) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        _, out = hold(["1", "plan"], path, knowledge, start=interview.resume(path, knowledge))
+        assert "Plan, fastest cure first" in out
+        assert "Step 1: " in out
+        assert "Not enough evidence" not in out
+        assert replay(path, knowledge) is None
+
+    def test_a_disagreement_left_open_is_asked_again(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = tmp_path / "t.txt"
+        net = Path(__file__).parents[2] / "benchmarks" / "cases" / "healthy_lenet_step" / "train_val.prototxt"
+        hold([str(net), "we use fp16"], path, knowledge)
+        again = interview.resume(path, knowledge)
+        assert again.pending == Settle("precision")
+        assert "Which is right?" in hold(["0"], path, knowledge, start=again)[1]
+        assert interview.resume(path, knowledge).raised == {"precision"}
+        assert replay(path, knowledge) is None
+
+    @pytest.mark.parametrize("name", ["train.log", "gone.log"])
+    def test_a_log_of_no_use_leaves_everything_as_it_was(
+        self, knowledge: KnowledgeBase, tmp_path: Path, name: str
+    ) -> None:
+        """The log of last time, or a missing one, is no new run: nothing is dropped, nothing compared with itself."""
+        path = self.first_visit(knowledge, tmp_path)
+        again = interview.resume(path, knowledge, logs=[str(tmp_path / name)])
+        _, out = hold(["1"], path, knowledge, start=again)
+        assert "Not fixed" not in out
+        assert "Learning rate too high" in out
+        assert "Step 1: " in out
+        third = interview.resume(path, knowledge)
+        assert third.consultation.ingested.run is not None
+        assert third.consultation.evidence == interview.resume(path, knowledge).consultation.evidence
+        assert replay(path, knowledge) is None
+
+    @pytest.mark.parametrize("given", ["typed", "option"])
+    def test_a_solver_handed_over_later_is_no_new_run(
+        self, knowledge: KnowledgeBase, tmp_path: Path, given: str
+    ) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        solver = tmp_path / "solver.prototxt"
+        solver.write_text('base_lr: 0.1\nlr_policy: "fixed"\nmax_iter: 100\n')
+        again = interview.resume(path, knowledge, solver=str(solver) if given == "option" else "")
+        _, out = hold([str(solver)] if given == "typed" else [], path, knowledge, start=again)
+        assert "Not fixed" not in out
+        third = interview.resume(path, knowledge)
+        assert third.consultation.ingested.run is not None
+        assert third.consultation.ingested.solver is not None
+        assert replay(path, knowledge) is None
+
+    def test_a_log_that_went_on_may_be_the_same_run(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        (tmp_path / "train.log").write_text(caffe_log([*GROWING, *["nan"] * 5]))
+        out = hold(["2"], path, knowledge, start=interview.resume(path, knowledge))[1]
+        assert "Is this a new run" in out
+        assert "Not fixed" not in out
+        assert "Learning rate too high" in out
+
+    def test_which_step_it_was_can_be_said_on_the_next_return(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        self.resume(path, knowledge, FALLING, [])
+        out = hold(["1"], path, knowledge, start=interview.resume(path, knowledge))[1]
+        assert "Which step did you carry out" in out
+        assert interview.resume(path, knowledge).consultation.remedies_tried
+        assert replay(path, knowledge) is None
+
+    def test_a_file_that_is_gone_is_told(self, knowledge: KnowledgeBase, tmp_path: Path) -> None:
+        path = self.first_visit(knowledge, tmp_path)
+        (tmp_path / "train.log").unlink()
+        assert "There is no file " in hold([], path, knowledge, start=interview.resume(path, knowledge))[1]
+
+    def test_the_language_of_the_return(
+        self,
+        knowledge: KnowledgeBase,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        """As asked for; else that of the last visit."""
+        path = self.first_visit(knowledge, tmp_path)
+        for options, heading in ((["--lang", "zh"], "方案"), ([], "方案"), (["--lang", "en"], "Plan, ")):
+            monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
+            with pytest.raises(SystemExit):
+                cli.main(["--plain", "--resume", str(path), *options])
+            assert heading in capsys.readouterr().out
+        assert replay(path, knowledge) is None
 
     def test_another_folder_the_next_day(
         self, knowledge: KnowledgeBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

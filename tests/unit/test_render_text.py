@@ -207,7 +207,13 @@ def test_verdicts_say_what_how_sure_and_what_first(kb: KnowledgeBase) -> None:
     assert "Nothing wrong was found (96 % healthy)" in last_line(samples.healthy(), kb)
     assert "only IoU/void may be NaN" in last_line(samples.benign(), kb)
     assert last_line(samples.undetermined(), kb).startswith("Not enough evidence")
-    assert last_line(samples.two_faults(), kb).startswith("Two faults: learning rate too high (88 %) and pooling")
+    wrapped = " ".join(
+        text.render(samples.two_faults(), kb).rstrip().split("\n")[-2:]
+    )  # too long for a line: none is left out
+    assert wrapped == (
+        "Learning rate too high (88 %) and pooling stride larger than its kernel (83 %). First: stride 3 "
+        "in train_val.prototxt:61."
+    )
 
 
 def test_verdict_in_other_languages(kb: KnowledgeBase) -> None:
