@@ -13,7 +13,6 @@ from nandoctor.kb.model import FREQUENCY, Edit, KnowledgeBase, Remedy
 from nandoctor.readers.edits import apply_edits, changed_lines, unified_diff, write_with_backup
 from nandoctor.source import Location
 
-
 OF_DATA = ("transform_param.", "data_param.")  # fields of layers that read data
 # How often the remedy of a finding cures its cause: what is wrong outright, and what may be meant.
 MENDS = {"error": FREQUENCY["almost always"], "warning": FREQUENCY["often"]}

@@ -16,7 +16,7 @@ from nandoctor.interview.replies import HowToFind
 from nandoctor.kb.frameworks import snippet_for, steps_for, ways_to_find_out
 from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import KnowledgeBase, Remedy
-from nandoctor.remedying import steps
+from nandoctor.remedying import at_hand, steps
 from nandoctor.render import html, markdown
 from nandoctor.render import json as json_report
 from nandoctor.render import text as text_report
@@ -134,7 +134,7 @@ def test_every_report_speaks_to_the_owner_of_the_log(
     consultation = Consultation.open(log=str(log), kb=kb)
     assert consultation.framework == framework
     run = PlannedStep("find-first-nonfinite", (), 0.0, 12, False)
-    planned = steps(kb, consultation.ingested, [run], framework)
+    planned = steps(kb, consultation.ingested, [run], framework, at_hand(kb, consultation.ingested))
     diagnosis = msgspec.structs.replace(consultation.diagnosis, fastest=planned, diagnostic=())
     held = json.loads(json_report.render(diagnosis, kb))["plans"]["fastest"][0]["steps"]
     assert held == [step.en for step in steps_for(kb.remedies["find-first-nonfinite"], framework)]
@@ -149,7 +149,13 @@ def test_code_for_an_unknown_framework_says_whose_it_is(framework: str, named: b
     log.write_text(HF, encoding="utf-8")
     kb = load_knowledge(cache=False)
     consultation = Consultation.open(log=str(log), kb=kb)
-    planned = steps(kb, consultation.ingested, [PlannedStep("guard-root", (), 0.5, 12, False)], framework)
+    planned = steps(
+        kb,
+        consultation.ingested,
+        [PlannedStep("guard-root", (), 0.5, 12, False)],
+        framework,
+        at_hand(kb, consultation.ingested),
+    )
     diagnosis = msgspec.structs.replace(consultation.diagnosis, fastest=planned, diagnostic=())
     for view in (text_report, markdown, html):
         assert ("In PyTorch:" in view.render(diagnosis, kb)) is named, view.__name__
