@@ -15,6 +15,7 @@ Args = dict[str, str | float | int]
 # Learning rates by framework: (usual up to, large up to), after published defaults (AdamW 1e-3 .. 5e-5, SGD 0.01 .. 0.1
 # with batch norm). Optimizers are seldom printed, so the states are graded.
 USUAL = {"hf": (1e-3, 2e-2), "llm_trainer": (2e-3, 3e-2), "keras": (1e-2, 2e-1)}
+CLIMBED = 100.0  # times its first value: the norm exploded, whatever it did afterwards
 USUAL_DEFAULT = (5e-2, 5e-1)
 
 
@@ -74,7 +75,8 @@ def lr_trend(view: View) -> Iterator[Evidence]:
         ratios = [b / a for a, b in zip(values, values[1:]) if a > 0]
         geometric = median(ratios[len(ratios) // 2 :]) > 1.03
         # A warm-up rises linearly and stops; growth by a factor at every print, or far beyond, is no warm-up.
-        if geometric and high > 20 * first:
+        endless = last == high > USUAL_DEFAULT[1] and high > 20 * first  # far beyond any rate, and still rising
+        if endless or (geometric and high > 20 * first):
             yield view.seen("lr_trend", "rising", "lr-rising", at=at, series=series, trust=0.95, args=args)
             yield view.seen("schedule", "grows", "lr-rising", at=at, series=series, trust=0.95, args=args)
         else:
@@ -141,7 +143,9 @@ def grad_norm_before_nan(view: View) -> Iterator[Evidence | CouldNotCheck]:
     approach = curves.approach(before)
     assert approach is not None
     args: Args = {"first": before[0].value, "last": approach.last, "ratio": approach.ratio}
-    if approach.ratio >= 10 and (view.start is not None or approach.last > 1e4):
+    late = median([abs(r.value) for r in before[-5:]])
+    climbed = late >= CLIMBED * max(abs(before[0].value), 1e-30) and late > 1e3
+    if climbed or (approach.ratio >= 10 and (view.start is not None or approach.last > 1e4)):
         yield view.seen(
             "grad_norm_before_nan", "exploding", "grad-exploding", at=before[-1], series=gradient, args=args
         )
