@@ -141,8 +141,9 @@ class _Held:
 
     def _withdraw(self, kind: str, rest: str = "") -> None:
         self.given.pop(f"{kind} {rest}", None)
-        if kind == "read":
-            self.paths.pop(rest, None)
+        if kind == "read":  # the visit before may have named the same file from another folder
+            gone = os.path.normpath(self.base / rest)
+            self.paths = {name: path for name, path in self.paths.items() if os.path.normpath(path) != gone}
         elif kind == "pasted":
             self.pasted.pop(rest, None)
         elif kind == "later":

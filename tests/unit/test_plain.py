@@ -285,17 +285,21 @@ class TestResume:
         second.mkdir()
         (first / "train.log").write_text(caffe_log(GROWING))
         (first / "solver.prototxt").write_text('base_lr: 0.1\nlr_policy: "fixed"\nmax_iter: 100\n')
-        (second / "train.log").write_text(caffe_log(FALLING, lr=0.01))
+        (second / "next.log").write_text(caffe_log(FALLING, lr=0.01))
         monkeypatch.chdir(first)
         hold(["train.log solver.prototxt", *["0"] * 8], tmp_path / "t.txt", knowledge)
         monkeypatch.chdir(second)
-        again = interview.resume(Path("../t.txt"), knowledge, logs=["train.log"])
+        again = interview.resume(Path("../t.txt"), knowledge, logs=["next.log"])
         out = io.StringIO()
         plain.run(again, "en", io.StringIO("1\n"), out)
         assert "Fixed" in out.getvalue()
         assert "solver.prototxt" in out.getvalue()
         assert "=== visit 2" in (tmp_path / "t.txt").read_text(encoding="utf-8")
         monkeypatch.chdir(tmp_path)
+        third = interview.resume(Path("t.txt"), knowledge).consultation.ingested
+        assert third.run is not None
+        assert [Path(name).parent.name for name in third.run.files] == ["tuesday"]  # the old log is not read with it
+        assert third.solver is not None
         assert replay(tmp_path / "t.txt", knowledge) is None
         elsewhere = tmp_path / "kept" / "copy.txt"
         hold(["why"], elsewhere, knowledge, start=interview.resume(Path("t.txt"), knowledge))
