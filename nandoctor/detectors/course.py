@@ -164,7 +164,7 @@ def finite_course(view: View) -> Iterator[Evidence]:
         yield view.seen("loss_before_nan", "growing", "diverged", at=run.peak, series=loss, trust=0.9, args=args)
     elif tail < -2.0 * scale and min(head, low) < 0 and tail < -1e3:
         yield view.seen("finite_course", "diverged", "below-bound", at=last, series=loss, trust=0.9, args=args)
-    elif _climbs(values):
+    elif values[0] > 0 and _climbs(values):
         odds = {"diverged": 0.8, "erratic": 0.15, "stuck": 0.1, "spiky": 0.03, "learning": 0.01}
         yield view.seen("finite_course", "diverged", "climbs", at=last, series=loss, likelihoods=odds, args=args)
     elif fast_start:
@@ -181,6 +181,9 @@ def finite_course(view: View) -> Iterator[Evidence]:
     elif progress:
         odds = {"learning": 0.9, "stuck": 0.1, "spiky": 0.1, "erratic": 0.05, "diverged": 0.01}
         yield view.seen("finite_course", "learning", "learning", at=last, series=loss, likelihoods=odds, args=args)
+    elif _climbs([-value for value in values], least=1.02):
+        odds = {"learning": 0.8, "stuck": 0.3, "spiky": 0.05, "erratic": 0.05, "diverged": 0.01}
+        yield view.seen("finite_course", "learning", "learning", at=last, series=loss, likelihoods=odds, args=args)
     elif high - low > 0.5 * abs(head) and len(values) >= 8:
         odds = {"erratic": 0.7, "stuck": 0.3, "learning": 0.2, "spiky": 0.1, "diverged": 0.1}
         yield view.seen("finite_course", "erratic", "erratic", at=last, series=loss, likelihoods=odds, args=args)
@@ -190,13 +193,14 @@ def finite_course(view: View) -> Iterator[Evidence]:
         yield view.seen("finite_course", "stuck", "stuck", at=last, series=loss, likelihoods=odds, args=args)
 
 
-def _climbs(values: Sequence[float]) -> bool:
-    """Whether a positive curve rises all the way: each fifth above the one before, and half again in all."""
+def _climbs(values: Sequence[float], least: float = 1.5) -> bool:
+    """Whether a curve of one sign rises all the way: each fifth above the one before, and by `least` times in all."""
     size = len(values) // 5
-    if size < 2 or min(values) <= 0:
+    if size < 2 or min(values) * max(values) <= 0:
         return False
     levels = [median(values[n * size : (n + 1) * size]) for n in range(5)]
-    return levels[-1] > 1.5 * levels[0] and all(b > a for a, b in zip(levels, levels[1:]))
+    ratio = levels[-1] / levels[0] if levels[0] > 0 else levels[0] / levels[-1]
+    return ratio > least and all(b > a for a, b in zip(levels, levels[1:]))
 
 
 def loss_below_zero(view: View) -> Iterator[Evidence]:
@@ -211,7 +215,10 @@ def loss_below_zero(view: View) -> Iterator[Evidence]:
             return
         if negative and not adversarial and len(negative) >= 2:
             at = negative[0]
-            trust = 0.9 if series.readings[0].value > 0 else 0.7
+            bounded = re.search(
+                r"bce|cross|mse|mae|huber|hinge|(?:^|[_/ ])(?:ce|l1|l2)(?:$|[_/ ])", series.quantity.lower()
+            )
+            trust = 0.97 if bounded else 0.9 if series.readings[0].value > 0 else 0.7
             yield view.seen("loss_below_zero", "yes", "below-zero", at=at, series=series, value=at.value, trust=trust)
             return
     if view.loss is not None and view.loss.count >= 3:

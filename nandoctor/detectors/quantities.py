@@ -126,6 +126,9 @@ def grad_norm_before_nan(view: View) -> Iterator[Evidence | CouldNotCheck]:
             yield CouldNotCheck("grad_norm_before_nan", Note("unchecked:no-grad-norm"), Note("how:print-grad-norm"))
         return
     first = gradient.readings[0]
+    skipping = view.start is None and gradient.finite_after_nonfinite > 3 * gradient.nonfinite_count
+    if not math.isfinite(first.value) and skipping:
+        return  # a dynamic loss scale that starts too high skips its first steps
     if not math.isfinite(first.value):
         early = first.step is None or first.step <= 10 * max(view.interval, 1) or len(view.before) <= 1
         trust = 0.95 if early else 0.6
