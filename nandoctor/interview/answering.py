@@ -24,6 +24,7 @@ from nandoctor.interview.replies import Heard, Reply, Sentence, Taken, Understoo
 from nandoctor.interview.requests import outcome
 from nandoctor.interview.state import Interview, Turn, ask, go_on, repeat, stay
 
+SHORT = 8  # words that tell what a step brought; a longer story is heard as such
 QUOTED = 60  # characters of the owner's words in a reply
 
 
@@ -71,6 +72,10 @@ def words(now: Interview, text: str) -> Turn:
     pending = now.pending
     if isinstance(pending, Helped) and (helped := outcome(text)) is not None:
         return outcome_of(now, pending.remedy, helped)
+    if isinstance(pending, AtPlan) and pending.opened and len(text.split()) <= SHORT:
+        helped = outcome(text)
+        if helped is not None:
+            return outcome_of(now, pending.opened, helped)
     if not isinstance(pending, Ask):
         return _said(now, text)
     state = hearing.answer(text, pending.observation, now.lang, now.consultation.kb)
@@ -104,7 +109,8 @@ def _said(now: Interview, text: str, told: Sequence[Reply] = ()) -> Turn:
         return stay(now, *told)
     what = Sentence("say.not-understood", {"text": text[:QUOTED]}, "warning")
     if now.choices:
-        return stay(now, what, Sentence("say.use-numbers", level="hint"))
+        hint = "say.at-plan" if isinstance(now.pending, AtPlan) else "say.use-numbers"
+        return stay(now, what, Sentence(hint, level="hint"))
     question = now.consultation.next_question()
     if question is None:
         return stay(now, what)

@@ -46,10 +46,11 @@ class Correct(msgspec.Struct, frozen=True):
 
 
 class AtPlan(msgspec.Struct, frozen=True):
-    """A plan is shown: a number opens a step."""
+    """A plan is shown: a number opens a step; what `opened` brought may then be said in words."""
 
     variant: Variant
     steps: tuple[str, ...]
+    opened: str = ""
 
 
 class SameRun(msgspec.Struct, frozen=True):

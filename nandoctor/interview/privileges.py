@@ -170,7 +170,11 @@ def open_step(now: Interview, remedy: str) -> Turn:
     variant = now.pending.variant if isinstance(now.pending, AtPlan) else "fastest"
     steps = diagnosis.fastest if variant == "fastest" else diagnosis.diagnostic
     number, step = next(((n, s) for n, s in enumerate(steps, 1) if s.id == remedy), (0, None))
-    return stay(now, StepShown(number, step)) if step else repeat(now)
+    if step is None:
+        return repeat(now)
+    if isinstance(now.pending, AtPlan):
+        now = now.having(pending=msgspec.structs.replace(now.pending, opened=remedy))
+    return stay(now, StepShown(number, step))
 
 
 def tried(now: Interview, argument: str) -> Turn:

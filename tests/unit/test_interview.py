@@ -236,6 +236,17 @@ class TestPlan:
         said = talk.say(f"tried {key}", "it helped")
         assert "most probably this: learning rate too high" in said
 
+    @pytest.mark.parametrize(
+        ("words", "helps"), [("it did not help", False), ("no change", False), ("that helped", True)]
+    )
+    def test_what_an_open_step_brought_is_said_in_words(self, words: str, helps: bool) -> None:
+        talk = to_plan(Talk(KB))
+        talk.say(next(c.key for c in talk.now.choices if c.id == "lower-learning-rate"), words)
+        assert talk.now.consultation.remedies_tried == {"lower-learning-rate": helps}
+
+    def test_words_at_the_plan_that_say_nothing_are_met_with_what_does(self) -> None:
+        assert "A number opens a step" in to_plan(Talk(KB)).say("qwerty asdf")
+
     def test_one_more_question_on_request(self) -> None:
         talk = to_plan(Talk(KB))
         talk.say("more")
