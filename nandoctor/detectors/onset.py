@@ -256,7 +256,8 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
     gradient = view.gradient
     if gradient is not None and gradient.first_nonfinite is not None:
         share = gradient.nonfinite_count / max(gradient.count, 1)
-        if share > 0.2 or gradient.nonfinite_count > 5:
+        skips = gradient.finite_after_nonfinite > 3 * gradient.nonfinite_count  # steps a loss scaler leaves out
+        if share > 0.2 or (gradient.nonfinite_count > 5 and not skips):
             yield view.seen("nonfinite_where", "gradients_only", "gradient-nonfinite", at=gradient.first_nonfinite,
                             series=gradient, count=gradient.nonfinite_count, trust=0.9)  # fmt: skip
             return

@@ -326,8 +326,8 @@ class RunState:
 
 def _cells(text: str) -> list[str]:
     """The cells of a table's line, divided by bars, commas, tabs or blanks."""
-    bare = text.strip(" \t|")
-    divided = re.split(r"[ \t]*[|,;\t][ \t]*", bare)
+    bare = text.strip(" \t|│┃")
+    divided = re.split(r"[ \t]*[|,;\t│┃][ \t]*", bare)
     return divided if len(divided) > 1 else re.split(r"  +", bare) if "  " in bare else bare.split()
 
 
