@@ -121,6 +121,10 @@ class View:
         It does if the first loss is printed for the first step or display interval, or if the program's own header is
         there. A single reading without a step says nothing about when it was.
         """
+        if self.told_onset is not None:
+            loss, told = self.told_onset
+            if (told.step or 0.0) > 1 and loss.readings and loss.readings[0].line >= told.line:
+                return False  # a message of a later iteration comes first
         if self.run.solver_text is not None or self.run.net_texts or self.run.header:
             return True
         if self.loss is None or not self.loss.readings:
