@@ -16,8 +16,8 @@ from nandoctor.kb.model import KnowledgeBase, Observation
 
 MAX_QUESTIONS = 7
 FIXED_MINUTES = 10.0  # what any question costs on top of its own minutes: reading it, thinking, losing the thread
-CERTAIN = 0.98  # with this much on one class, more questions are not worth the time (docs/policy.md has the trials)
-WORTH_BITS = 0.015  # a question that tells less than this is not asked
+CERTAIN = 0.995  # with this much on one class, more questions are not worth the time (docs/policy.md has the trials)
+WORTH_BITS = 0.01  # a question that tells less than this is not asked
 
 
 def entropy(probabilities: Sequence[float]) -> float:
