@@ -45,12 +45,15 @@ def fed_by(material: Material, check: Check) -> Look | None:
     """Losses of `params.types` whose prediction comes from the wrong kind of layer.
 
     `params.wants: probabilities` fires unless a softmax or sigmoid feeds them; `params.rejects` names layer types that
-    must not. `params.era`: fires only (or, with lower trust, possibly) for that version of Caffe.
+    must not. `params.era`: fires only where the log dates the program to that version of Caffe (`unknown`: to none).
     """
     kinds = str(check.params["types"]).split()
     losses = [layer for layer in material.layers if layer.type in kinds and layer.bottoms]
     if not losses:
         return Look((), ()) if material.layers else None
+    era = check.params.get("era")
+    if era is not None and era != (material.era or "unknown"):
+        return Look((), tuple(layer.where("bottom") for layer in losses))
     matches = []
     for layer in losses:
         maker = material.maker(layer)
@@ -60,13 +63,8 @@ def fed_by(material: Material, check: Check) -> Look | None:
         wrong = maker.type in rejects if rejects else maker.type not in PROBABILITIES
         if not wrong or (not rejects and not learns(material, layer)):
             continue
-        trust = 0.0
-        if wanted := str(check.params.get("era", "")):
-            if material.era and material.era != wanted:
-                continue
-            trust = check.trust if material.era else 0.6
         args: dict[str, Arg] = {"from": shown(maker.name), "from_type": shown(maker.type)}
-        matches.append(Match(layer, (layer.where("bottom"), maker.location), args, trust=trust))
+        matches.append(Match(layer, (layer.where("bottom"), maker.location), args))
     return Look(tuple(matches), tuple(layer.where("bottom") for layer in losses))
 
 

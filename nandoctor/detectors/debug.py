@@ -80,13 +80,18 @@ def _names(view: View) -> tuple[frozenset[str], frozenset[str]]:
     )
 
 
+def first_bad_of(view: View) -> FirstBad | None:
+    """Where the first non-finite number of this run's debug lines arises, if there is one."""
+    return first_bad(view.run.layers, *_names(view)) if view.run.layers else None
+
+
 def stage(view: View) -> Iterator[Evidence | CouldNotCheck]:
     """Where the first non-finite number arises, read from debug_info."""
     if not view.run.layers:
         if view.start is not None and view.run.framework == "caffe":
             yield CouldNotCheck("first_nonfinite_stage", Note("unchecked:no-debug-info"), Note("how:debug-info"))
         return
-    found = first_bad(view.run.layers, *_names(view))
+    found = first_bad_of(view)
     if found is None:
         return
     where = (Location(view.run.files[0], found.reading.line),)

@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Iterator
 
+from nandoctor.detectors.debug import first_bad_of
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import Evidence, Note
 from nandoctor.readers.facts import Reading, Run, Series
+from nandoctor.source import Location
 
 Args = dict[str, str | float | int]
 MANY_STEPS = 7  # finite steps from which on their number says no more
@@ -36,7 +38,10 @@ def nan_onset(view: View) -> Iterator[Evidence]:
     if view.start is None:
         if view.loss is not None and view.loss.count >= 2:
             last = view.loss.readings[-1]
-            yield view.seen("nan_onset", "never", "no-nan", at=last, series=view.loss, count=view.loss.count)
+            # With a layer that is not finite, a finite loss is luck: Caffe's losses clamp what they are given.
+            trust = 0.6 if first_bad_of(view) else 0.985
+            yield view.seen("nan_onset", "never", "no-nan", at=last, series=view.loss, trust=trust,
+                            count=view.loss.count)  # fmt: skip
         return
     series, reading = view.start
     earlier = len(view.before)
@@ -266,10 +271,18 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
         for series in run.of(role):  # type: ignore[arg-type]
             if series.first_nonfinite is not None:
                 score = role == "validation_loss" and _beside_a_finite_one(series, run)  # val_mae beside val_loss
-                where = "metric_only" if score else state
-                yield view.seen("nonfinite_where", where, where.replace("_", "-"), at=series.first_nonfinite,
+                part = "metric_only" if score else state
+                yield view.seen("nonfinite_where", part, part.replace("_", "-"), at=series.first_nonfinite,
                                 series=series, name=series.quantity, trust=0.985)  # fmt: skip
                 return
+    layer = first_bad_of(view)
+    if layer is not None:
+        args: Args = {"layer": layer.reading.layer, "blob": layer.reading.blob}
+        odds = {"gradients_only": 0.5, "loss": 0.5, "one_loss_of_several": 0.2, "validation_only": 0.02,
+                "metric_only": 0.005, "none": 0.01}  # fmt: skip
+        where = (Location(run.files[0], layer.reading.line),)
+        yield view.seen("nonfinite_where", "gradients_only", "layer-nonfinite", where=where, likelihoods=odds, args=args)
+        return
     if view.loss is not None and view.loss.count >= 2:
         yield view.seen("nonfinite_where", "none", "all-finite", at=view.loss.readings[-1], series=view.loss)
 
