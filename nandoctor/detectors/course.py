@@ -179,7 +179,7 @@ def finite_course(view: View) -> Iterator[Evidence]:
             odds = {"erratic": 0.85, "spiky": 0.15, "stuck": 0.2, "diverged": 0.15, "learning": 0.01}
             yield view.seen("finite_course", "erratic", "erratic", at=peak, series=loss, likelihoods=odds, args=args)
     elif progress and tail < 0 and tail < 2 * head:
-        # Ever deeper below zero: a likelihood may do that, a loss that is bounded below only when it is computed wrongly.
+        # Ever deeper below zero: a likelihood may do that, a loss that is bounded below only when it is wrong.
         odds = {"learning": 0.5, "diverged": 0.4, "stuck": 0.1, "erratic": 0.1, "spiky": 0.05}
         yield view.seen("finite_course", "learning", "learning", at=last, series=loss, likelihoods=odds, args=args)
     elif progress:

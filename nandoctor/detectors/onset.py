@@ -281,7 +281,9 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
         odds = {"gradients_only": 0.5, "loss": 0.5, "one_loss_of_several": 0.2, "validation_only": 0.02,
                 "metric_only": 0.005, "none": 0.01}  # fmt: skip
         where = (Location(run.files[0], layer.reading.line),)
-        yield view.seen("nonfinite_where", "gradients_only", "layer-nonfinite", where=where, likelihoods=odds, args=args)
+        yield view.seen(
+            "nonfinite_where", "gradients_only", "layer-nonfinite", where=where, likelihoods=odds, args=args
+        )
         return
     if view.loss is not None and view.loss.count >= 2:
         yield view.seen("nonfinite_where", "none", "all-finite", at=view.loss.readings[-1], series=view.loss)
