@@ -70,6 +70,20 @@ class RankedCause(msgspec.Struct, frozen=True):
     support: tuple[Weighed, ...] = ()  # JSON: "for", strongest first
     against: tuple[Weighed, ...] = ()
 
+    def by_finding(self) -> tuple[tuple[Weighed, ...], tuple[Weighed, ...]]:
+        """For and against, strongest first; what one sentence says of several observations is one item, the sum."""
+        merged: list[Weighed] = []
+        for item in sorted((*self.support, *self.against), key=lambda w: -abs(w.decibans)):
+            same = (n for n, w in enumerate(merged) if w.note and (w.note, w.locations) == (item.note, item.locations))
+            place = next(same, None)
+            if place is None:
+                merged.append(item)
+            else:
+                total = merged[place].decibans + item.decibans
+                merged[place] = msgspec.structs.replace(merged[place], decibans=total)
+        merged.sort(key=lambda w: -abs(w.decibans))
+        return tuple(w for w in merged if w.decibans > 0), tuple(w for w in merged if w.decibans < 0)
+
 
 class FileEdit(msgspec.Struct, frozen=True):
     """A change of one of the owner's files, as lines: shown as `- old` / `+ new` with its place."""

@@ -32,9 +32,10 @@ def grounds(page: Page, reply: Grounds, words: Words) -> None:
     )
     if known:
         page.text(known.summary.get(words.lang), INDENT)
-    support = [item for item in cause.support if item.decibans >= WORTH]
-    against = [item for item in cause.against if item.decibans <= -WORTH]
-    _claims(page, (support or cause.support)[:CLAIMS], (against or cause.against)[:CLAIMS], words)
+    every, contrary = cause.by_finding()
+    support = [item for item in every if item.decibans >= WORTH]
+    against = [item for item in contrary if item.decibans <= -WORTH]
+    _claims(page, (support or every)[:CLAIMS], (against or contrary)[:CLAIMS], words)
     if not cause.support and not cause.against:
         page.text(words("talk.how-none"), INDENT)
 
@@ -86,8 +87,8 @@ def result(page: Page, reply: Result, words: Words) -> None:
         page.blank()
         page.row(view.title, percent(view.probability), indent=INDENT, right_width=5, style="bold")
         cause = shown[view.id]
-        support = cause.support[: len(view.support.shown)]
-        against = cause.against[: len(view.against.shown)]
+        every, contrary = cause.by_finding()
+        support, against = every[: len(view.support.shown)], contrary[: len(view.against.shown)]
         _claims(page, support, against, words)
         if not support and not against:
             page.text(words("report.no-evidence"), INDENT, "dim")

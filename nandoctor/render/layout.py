@@ -204,6 +204,7 @@ def _cause(ranked: RankedCause, rank: int, words: Words, details: bool) -> Cause
         telling = [_claim(w, words) for w in weighed if details or abs(w.decibans) >= FAINT]
         return shortened(telling, None if details else limit)
 
+    support, against = ranked.by_finding()
     return CauseView(
         rank,
         ranked.id,
@@ -212,8 +213,8 @@ def _cause(ranked: RankedCause, rank: int, words: Words, details: bool) -> Cause
         words.band(ranked.band),
         ranked.band,
         ranked.probability,
-        claims(ranked.support, SUPPORT_SHOWN),
-        claims(ranked.against, AGAINST_SHOWN),
+        claims(support, SUPPORT_SHOWN),
+        claims(against, AGAINST_SHOWN),
     )
 
 

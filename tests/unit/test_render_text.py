@@ -434,3 +434,26 @@ def test_log_without_steps_counts_lines(kb: KnowledgeBase) -> None:
     assert "(PyTorch, 77 lines)" in text.render(
         replace(samples.undetermined(), runs=(Run(("a.log",), {}, "pytorch", 77),)), kb
     )
+
+
+def test_a_sentence_about_several_observations_is_told_once_with_the_sum_of_its_weights() -> None:
+    note, place = Note("check:infogain-raw-scores", {"layer": "loss"}), (Location("net.prototxt", 84),)
+    cause = RankedCause(
+        "log-of-zero",
+        0.2,
+        "unlikely",
+        (
+            Weighed("loss_input", "raw_scores_where_probabilities", 9.0, place, note),
+            Weighed("first_loss", "normal", 3.0),
+        ),
+        (
+            Weighed("loss_arithmetic", "log", -2.0, place, note),
+            Weighed("custom_loss", "no", -4.0),
+            Weighed(
+                "batchnorm", "none", -2.0, (Location("net.prototxt", 9),), note
+            ),  # the same words about another place
+        ),
+    )
+    support, against = cause.by_finding()
+    assert [(w.observation, w.decibans) for w in support] == [("loss_input", 7.0), ("first_loss", 3.0)]
+    assert [(w.observation, w.decibans) for w in against] == [("custom_loss", -4.0), ("batchnorm", -2.0)]
