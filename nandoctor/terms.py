@@ -24,6 +24,7 @@ _FINE = (
     r"|(?<!no )(?:fix(?:es|ed)|solv(?:es|ed)|cur(?:es|ed)|help(?:s|ed)|resolv(?:es|ed)|avoids?|prevents?"
     r"|stabili[sz]e[sd]?)"
     r"|no (?:more |longer |such )?(?:nans?|problems?|issues?|trouble|explosion|divergence)|never"
+    r"|no longer (?:diverg\w+|explod\w+|blows? up|goes to nan|crash\w*|runs away)"
     r"|without (?:any |a )?(?:nans?|problems?|trouble|issues?)"
     r"|(?:nans? |it )?(?:is |are )?(?:gone|disappear(?:s|ed)?|vanish(?:es|ed)?)|go(?:es)? away|gets? past"
     r"|nans? (?:does not|doesn't|don't|never) (?:come|occur|appear|happen)\w*|perfectly normal)\b"

@@ -132,6 +132,7 @@ _ASKED = re.compile(
     r"\b(?:should (?:i|we|it|one)|shall (?:i|we)|do (?:i|we|you) (?:need|have|think|recommend)"
     r"|can (?:i|we) (?:use|add|set|try)|would (?:it|a|that|you)|could (?:it|this|that|the)|might (?:it|this)"
     r"|is (?:it|this|that) (?:because|due|caused|related|possible|the)|does (?:it|this) mean|did i"
+    r"|is (?:it|this|that|my (?:loss|training|net|model)) (?:diverging|exploding|broken|dead)"
     r"|where (?:do|can|should) i|how (?:do|can|should|to) (?:i |we )?(?:set|use|add|enable|disable|turn|lower|clip"
     r"|make sure|check|verify|know|find out|avoid|prevent|get rid)|does (?:it|this|that) (?:work|help|happen|train)"
     r"|(?:no idea|not sure|don't know|unsure|wondering|wonder) (?:if|whether)"

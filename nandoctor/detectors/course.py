@@ -167,6 +167,9 @@ def finite_course(view: View) -> Iterator[Evidence]:
     elif values[0] > 0 and _climbs(values):
         odds = {"diverged": 0.8, "erratic": 0.15, "stuck": 0.1, "spiky": 0.03, "learning": 0.01}
         yield view.seen("finite_course", "diverged", "climbs", at=last, series=loss, likelihoods=odds, args=args)
+    elif _ends_in_flight(readings):
+        odds = {"diverged": 0.8, "erratic": 0.2, "spiky": 0.1, "stuck": 0.03, "learning": 0.03}
+        yield view.seen("finite_course", "diverged", "climbs", at=last, series=loss, likelihoods=odds, args=args)
     elif fast_start:
         odds = {"learning": 0.6, "stuck": 0.4, "erratic": 0.15, "spiky": 0.1, "diverged": 0.02}
         yield view.seen("finite_course", "learning", "learning", at=last, series=loss, likelihoods=odds, args=args)
@@ -195,6 +198,19 @@ def finite_course(view: View) -> Iterator[Evidence]:
         flat = (high - low) < 1e-3 * max(abs(high), 1e-9) and len(values) >= 8
         odds = {"stuck": 0.9, "learning": 0.05 if flat else 0.3, "spiky": 0.05, "diverged": 0.03, "erratic": 0.2}
         yield view.seen("finite_course", "stuck", "stuck", at=last, series=loss, likelihoods=odds, args=args)
+
+
+def _ends_in_flight(readings: Sequence[Reading]) -> bool:
+    """Whether a positive curve breaks off in the middle of a rise: four readings upward, to three times its level."""
+    rise = curves.approach(readings)
+    highest = max(r.value for r in readings)
+    return bool(
+        rise
+        and rise.steps_growing >= 4
+        and rise.ratio >= 3
+        and rise.last == highest > 1.5 * readings[0].value
+        and min(r.value for r in readings) > 0
+    )
 
 
 def _climbs(values: Sequence[float], least: float = 1.5) -> bool:

@@ -148,7 +148,9 @@ def grad_norm_before_nan(view: View) -> Iterator[Evidence | CouldNotCheck]:
     args: Args = {"first": before[0].value, "last": approach.last, "ratio": approach.ratio}
     late = median([abs(r.value) for r in before[-5:]])
     climbed = late >= CLIMBED * max(abs(before[0].value), 1e-30) and late > 1e3
-    if climbed or (approach.ratio >= 10 and (view.start is not None or approach.last > 1e4)):
+    # In a run that broke off before any NaN a norm counts as exploding if it is huge, or rose to the end without pause.
+    broke_off = approach.steps_growing >= 4 and approach.ratio >= 20
+    if climbed or (approach.ratio >= 10 and (view.start is not None or approach.last > 1e4 or broke_off)):
         yield view.seen(
             "grad_norm_before_nan", "exploding", "grad-exploding", at=before[-1], series=gradient, args=args
         )
