@@ -25,6 +25,7 @@ from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import KnowledgeBase
 
 SEED = 11
+MOST = 7  # questions everybody answers where policies are compared
 LEARN = 120  # owners on whom the fixed order is chosen
 LOGGED = (
     "nan_onset",
@@ -127,7 +128,7 @@ def best_order(owners: Sequence[Owner]) -> list[str]:
     """At each place the question with the highest worth on average over the owners, given the answers before it."""
     order: list[str] = []
     states = [owner.start for owner in owners]
-    for _ in range(2 * inquiry.MAX_QUESTIONS):  # longer than seven: known and senseless questions are passed over
+    for _ in range(2 * MOST):  # longer than seven: known and senseless questions are passed over
         total: dict[str, float] = {}
         for state in states:
             for name, value in worth(state).items():
@@ -155,7 +156,7 @@ def certain(consultation: Consultation) -> bool:
 def run(owner: Owner, choose: Chooser, chooser: random.Random) -> Course:
     state, minutes, ended = owner.start, 0.0, None
     course = Course([owner.right(state)], [0.0], 0)
-    for number in range(inquiry.MAX_QUESTIONS):
+    for number in range(MOST):
         if ended is None and certain(state):
             ended = number
         name = choose(state, chooser)
@@ -164,7 +165,7 @@ def run(owner: Owner, choose: Chooser, chooser: random.Random) -> Course:
             state = state.answer(name, owner.answer(name))
         course.right.append(owner.right(state))
         course.minutes.append(minutes)
-    return course._replace(certain=inquiry.MAX_QUESTIONS if ended is None else ended)
+    return course._replace(certain=MOST if ended is None else ended)
 
 
 def comparison(title: str, owners: Sequence[Owner]) -> str:
@@ -175,7 +176,7 @@ def comparison(title: str, owners: Sequence[Owner]) -> str:
         ("best fixed order, in hindsight", in_order(best_order(owners[:LEARN]))),
         ("random order", at_random),
     ]
-    most = inquiry.MAX_QUESTIONS
+    most = MOST
     lines = []
     for name, choose in policies:
         chooser = random.Random(SEED)

@@ -14,7 +14,8 @@ from nandoctor.diagnosis import Question
 from nandoctor.inference.belief import Belief
 from nandoctor.kb.model import KnowledgeBase, Observation
 
-MAX_QUESTIONS = 7
+PATIENCE = 12.0  # what an owner gives before the consultation ends by itself:
+ANSWERED, UNKNOWN = 1.0, 2.0  # an answer takes this much of it, "I don't know" as much as two
 FIXED_MINUTES = 10.0  # what any question costs on top of its own minutes: reading it, thinking, losing the thread
 CERTAIN = 0.995  # with this much on one class, more questions are not worth the time (docs/policy.md has the trials)
 WORTH_BITS = 0.01  # a question that tells less than this is not asked
@@ -90,9 +91,18 @@ def ranked_questions(belief: Belief, kb: KnowledgeBase, asked: Collection[str] =
     return sorted(found, key=lambda q: (-q.gain / (q.minutes + FIXED_MINUTES), q.observation))
 
 
+def spent(belief: Belief, asked: Collection[str]) -> float:
+    """How much of the owner's patience the questions asked so far have taken, 0 to `PATIENCE` and a little more.
+
+    Who answers is asked on while it pays; who does not know soon stops being asked.
+    """
+    told = [name for name in asked if (item := belief.evidence.get(name)) is not None and not item.hint]
+    return ANSWERED * len(told) + UNKNOWN * (len(asked) - len(told))
+
+
 def next_question(belief: Belief, kb: KnowledgeBase, asked: Collection[str] = ()) -> Question | None:
     """The question most worth asking now, or None: enough asked, enough known, or nothing tells enough."""
-    if len(asked) >= MAX_QUESTIONS:
+    if spent(belief, asked) >= PATIENCE:
         return None
     classes = remedy_classes(belief, kb)
     mass = [0.0] * (max(classes) + 1)
