@@ -14,7 +14,7 @@ from nandoctor.inference.belief import Belief, band, likelihood
 POPULAR = ("learning-rate-too-high",)  # what everybody suspects first
 RULED_OUT_AT_MOST = 0.03  # probability up to which a popular suspect is said to be ruled out
 RULED_OUT_DECIBANS = -5.2  # and by one piece of evidence of at least a factor of three,
-SPEAKS_AGAINST = -1.0  # which speaks against the suspect by itself, not only by what it does for another cause
+SPEAKS_AGAINST = -1.0  # what is set up has to speak against it by itself, not only by what it does for another cause
 
 
 def ranked(belief: Belief, tried: Mapping[str, bool]) -> tuple[RankedCause, ...]:
@@ -56,7 +56,7 @@ def ruled_out(causes: Sequence[RankedCause], belief: Belief) -> tuple[tuple[str,
         reasons = [
             min(w, left_out.get(w.observation, w), key=lambda w: w.decibans)
             for w in _alone(suspect.id, belief)
-            if w.decibans <= SPEAKS_AGAINST
+            if w.decibans <= SPEAKS_AGAINST or not belief.tables.of_setup.get(w.observation, False)
         ]
         reasons = [w for w in reasons if w.decibans <= RULED_OUT_DECIBANS]
         # What the run did convinces an owner more than what another fault explains.
