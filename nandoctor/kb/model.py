@@ -300,6 +300,7 @@ class Dialect(_Struct, frozen=True):
     samples: tuple[Sample, ...] = ()
     hints: tuple[str, ...] = ()  # literals that betray the framework wherever they stand (`site-packages/torch/`)
     generic: bool = False  # a fallback: other dialects win
+    last_resort: bool = False  # its lines are tried only where no other dialect finds a loss in the whole log
     weight: float = 1.0  # in framework recognition
 
 
@@ -364,11 +365,13 @@ class Quantity(_Struct, frozen=True):
     """What a printed name means: `names` are full-match regular expressions (case-insensitive).
 
     `role` is a role of `readers.facts`, or `ignore`, or says where the line stands: `step`, `epoch`, `iter` (within the
-    epoch), `progress` (a fraction of epochs, used only where nothing else tells the step).
+    epoch), `progress` (a fraction of epochs, used only where nothing else tells the step). `stands_in`: a metric that
+    falls as the training learns, and is taken for the loss where a log prints nothing nearer to one.
     """
 
     role: str
     names: tuple[str, ...]
+    stands_in: bool = False
 
 
 class Tell(_Struct, frozen=True):

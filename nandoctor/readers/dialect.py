@@ -36,6 +36,7 @@ WORD = r"[^\W\d][\w./@#-]*+"
 NAME = rf"(?<![\w./@#-]){WORD}(?: {WORD}){{0,3}}?"
 # Without a sign between name and value three words must do, and a value is no name (`|grad| nan lr 0.05`).
 NEAR = rf"(?<![\w./@#-])(?!(?i:nan|inf)\b){WORD}(?: {WORD}){{0,2}}?"
+LOOSE = r"(?:\|[\w ]{1,20}\||[^\W\d][\w./@#^²*-]*+)"
 # Not the beginning of a date, a time, a version or a fraction.
 WHOLE = r"(?![\d.]*[:/-]?\d)"
 MEAN = rf"(?:[ \t]*\([ \t]*(?P<mean>{NUMBER})[ \t]*\))?"
@@ -48,6 +49,9 @@ MACROS = {
     "spaced": rf"(?P<name>{NAME})[ \t]{{1,20}}{OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
     "either": rf"(?P<name>{NEAR}(?:(?: {WORD})(?=\s{{0,20}}[:=：]))?)(?:\s{{0,20}}[:=：]\s{{0,20}}|[ \t]{{1,20}})"
     rf"{OPEN}(?P<value>{NUMBER}){WHOLE}{MEAN}",
+    # any name, with or without quotes, as people write it (`|g|`, `rmse^2`, `'train/mse'`)
+    "loose": rf"(?<![\w./@#^|*-])['\"]?(?P<name>(?!(?i:nan|inf)\b){LOOSE}(?: {LOOSE}){{0,2}}?)['\"]?"
+    rf"(?:\s{{0,20}}[:=：]\s{{0,20}}|[ \t]{{1,20}}){OPEN}(?P<value>{NUMBER}){WHOLE}",
     # a dict as Python or JSON prints it
     "quoted": rf"['\"](?P<name>[\w./@ \-]+)['\"]: {OPEN}(?P<value>{NUMBER}){WHOLE}",
 }
@@ -226,12 +230,17 @@ class Block:
 class RoleTable:
     """The common table of printed names: the first row that matches the whole name wins."""
 
-    def __init__(self, quantities: Iterable[Quantity]) -> None:
+    def __init__(self, quantities: Sequence[Quantity]) -> None:
         self._rows: list[tuple[str, re.Pattern[str] | frozenset[str] | tuple[str, ...]]] = [
             (q.role, frozenset(q.names) if all(_BARE.fullmatch(name) for name in q.names) else q.names)
             for q in quantities
         ]
         self._known: dict[str, str] = {}
+        self._stand_ins = "|".join(f"(?:{name})" for q in quantities if q.stands_in for name in q.names)
+
+    def stands_in(self, name: str) -> bool:
+        """Whether the name is one of a metric that may be taken for the loss."""
+        return bool(self._stand_ins and re.fullmatch(self._stand_ins, name[:MAX_NAME], re.IGNORECASE))
 
     def role(self, name: str) -> str:
         """The role of a printed name; `other` if the table does not know it."""
@@ -267,13 +276,20 @@ VALIDATION: dict[str, Role] = {
 
 
 class Lexicon:
-    """All dialects of a knowledge base, ready to recognise lines. Made once per reading; holds no state of a run."""
+    """All dialects of a knowledge base, ready to recognise lines. Made once per reading; holds no state of a run.
 
-    def __init__(self, kb: KnowledgeBase, only: str = "") -> None:
+    only: id of the one dialect whose lines count. last_resort: whether dialects count that are for logs without a loss.
+    """
+
+    def __init__(self, kb: KnowledgeBase, only: str = "", last_resort: bool = False) -> None:
+        self.kb = kb
+        self.only = only
+        self.last_resort = last_resort or (only in kb.dialects and kb.dialects[only].last_resort)
         dialects = sorted(kb.dialects.values(), key=lambda d: (d.generic, -d.weight, d.id))
         self.roles = RoleTable(kb.quantities)
         self.dialects = kb.dialects
-        self.lines = [Line(d, p) for d in dialects if not only or d.id == only for p in d.lines]
+        used = [d for d in dialects if (d.id == only if only else last_resort or not d.last_resort)]
+        self.lines = [Line(d, p) for d in used for p in d.lines]
         self.events = [Event(d, p) for d in dialects for p in d.events]
         self.blocks = [Block(p) for d in dialects for p in d.blocks]
         self.hints = [(hint, d) for d in dialects for hint in d.hints]

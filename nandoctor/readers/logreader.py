@@ -51,7 +51,7 @@ class LogReader:
         self.dialects: dict[str, int] = {}
         self.hints: dict[str, float] = {}
         self.runs: list[RunState] = []
-        self.run = RunState(lexicon.roles)
+        self.run = RunState(lexicon.roles, lexicon.last_resort)
         self.notes: list[str] = []
         self._kinds: dict[bytes, Kind | None] = {}
         self._dump: Dump | None = None  # of solver or net, open
@@ -323,7 +323,7 @@ class LogReader:
         if self.run.has_loss and self._started != self.line:
             self._close_dump()
             self.runs.append(self.run)
-            self.run = RunState(self.lexicon.roles)
+            self.run = RunState(self.lexicon.roles, self.lexicon.last_resort)
         self._started = self.line
 
     # --- dumps of solver and net

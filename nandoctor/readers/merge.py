@@ -6,6 +6,7 @@ import gc
 import re
 from collections.abc import Callable, Sequence
 from itertools import chain
+from pathlib import Path
 
 import msgspec
 
@@ -61,9 +62,20 @@ def read_parts(
 ) -> Run:
     """One file, or the parts of one rotated log as one. With `data`, `paths` holds the name of that text.
 
+    A log in which nothing is called a loss is read again, with dialects that take any name.
+
     Raises:
         UnreadableError: empty, binary, a net instead of a log, not to be opened.
     """
+    run = _read_parts(paths, lexicon, progress, data)
+    again = data is not None or all(Path(path).is_file() for path in paths)
+    if _has_loss(run) or lexicon.last_resort or lexicon.only or not again:
+        return run
+    wider = _read_parts(paths, Lexicon(lexicon.kb, last_resort=True), progress, data)
+    return wider if _has_loss(wider) else run
+
+
+def _read_parts(paths: Sequence[str], lexicon: Lexicon, progress: Progress | None, data: bytes | None) -> Run:
     reader: LogReader | None = None
     for path in paths:
         source = Source(path) if data is None else Source(path, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from math import isfinite
 from typing import Literal
 
 from nandoctor.readers.collect import PART, Events, Gathered, Layers
@@ -18,6 +19,7 @@ MAX_SERIES = 3_000
 MAX_NAMES = 50_000  # printed names remembered
 MAX_HEADER = 400  # entries kept of what stands before the first number
 MAX_WAITING = 100_000
+STAND_IN_READINGS = 3  # fewer are no curve
 GOES_ON = 20  # lines; a loss printed later than that after an end shows that the run went on
 MORE_CELLS = 12  # numbers beyond the named columns (YOLO's results of the validation)
 
@@ -27,8 +29,9 @@ Target = Gathered | str | None  # where the numbers of a name go: a series, a pl
 class RunState:
     """What has been gathered of one run."""
 
-    def __init__(self, roles: RoleTable) -> None:
+    def __init__(self, roles: RoleTable, last_resort: bool = False) -> None:
         self.roles = roles
+        self.last_resort = last_resort  # nothing is called a loss in this log: some quantity may have to stand for it
         self.series: dict[tuple[str, str, str], Gathered] = {}
         self.targets: dict[Line, dict[str, Target]] = {}
         self.shapes: dict[bytes, list[Shape]] = {}
@@ -107,7 +110,7 @@ class RunState:
                 return False
             if bar:  # what was printed while the bar stood there is glued to it
                 self.glued = text[match.end() :].lstrip("] \t")
-        elif pattern.dialect.generic and all(gathered.role == "other" for gathered, _ in found):
+        elif not self.last_resort and pattern.dialect.generic and all(g.role == "other" for g, _ in found):
             return False
         step, unit = self._stands(pattern, match, places)
         if self.place.gap and not self._found_again(step, found):
@@ -305,7 +308,7 @@ class RunState:
     def finish(self, parts: Sequence[str]) -> Run:
         """The run as the detectors see it; `parts` are the files of a rotated log, or the one file. Changes nothing."""
         gathered = [g for g in self.series.values() if g.items]
-        alone = _alone(gathered)
+        alone = _alone(gathered) or (_stand_in(gathered, self.roles) if self.last_resort else None)
         last = max((g.items[-1][1] for g in gathered if g.role in LOSSES), default=0)
         # readings whose step would have come in a line that is not there (yet)
         unplaced = tuple(LayerReading(None, *waiting) for waiting in self.layers_waiting)
@@ -329,6 +332,22 @@ def _cells(text: str) -> list[str]:
     bare = text.strip(" \t|│┃")
     divided = re.split(r"[ \t]*[|,;\t│┃][ \t]*", bare)
     return divided if len(divided) > 1 else re.split(r"  +", bare) if "  " in bare else bare.split()
+
+
+def _stand_in(series: Sequence[Gathered], roles: RoleTable) -> Gathered | None:
+    """Where nothing is called a loss: the quantity printed most often that is no known one, the first on its line."""
+    if any(g.role in LOSSES for g in series):
+        return None
+    fractions = [g for g in series if _is_measured(g)]
+    rows = [g for g in fractions if g.role == "other"] or [g for g in fractions if roles.stands_in(g.quantity)]
+    most = max((g.held for g in rows), default=0)
+    return next((g for g in rows if g.held >= STAND_IN_READINGS and g.held >= 0.8 * most), None)
+
+
+def _is_measured(series: Gathered) -> bool:
+    """Whether the values are those of a measure: fractions or not finite, most of them."""
+    values = [value for _, _, value in series.items]
+    return 2 * sum(not isfinite(v) or not v.is_integer() for v in values) > len(values)
 
 
 def _alone(series: Iterable[Gathered]) -> Gathered | None:

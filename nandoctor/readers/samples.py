@@ -70,7 +70,7 @@ def _faults(kb: KnowledgeBase, dialect: Dialect, sample: Sample) -> Iterator[str
         return
     yield from _misread(alone, sample)
     together = _read(sample.line, kb, "")
-    if dialect.id not in together.dialects:
+    if dialect.id not in together.dialects and not dialect.last_resort:
         yield f"is taken by {', '.join(together.dialects) or 'nobody'}: {sample.line}"
 
 
