@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 
 import msgspec
 
@@ -133,7 +133,8 @@ class Sweep:
             total = plan.shape.steps if plan.shape.step >= 0 else plan.shape.iters
             if total >= 0 and {float(row[total]) for row in plan.rows} != {place.total}:
                 return None
-        steps = [self._own_steps(plan) for plan in self._plans]
+        counted = self._iterations()
+        steps = [self._own_steps(plan, counted.get(number)) for number, plan in enumerate(self._plans)]
         if own_epoch:
             latest = max(own_epoch, key=lambda plan: plan.lines[-1])
             place.set_epoch(float(latest.rows[-1][latest.shape.epoch]))
@@ -164,20 +165,29 @@ class Sweep:
             return [None] * len(plan.lines)  # told by a line below
         return list(map(self.step_at, plan.lines))
 
-    def _own_steps(self, plan: _Plan) -> tuple[Steps, str] | None:
-        """The steps that the rows print themselves."""
+    def _iterations(self) -> dict[int, list[float]]:
+        """Number of the plan -> steps, for plans that count within epochs: whether one turns over, only order tells."""
+        place = self.run.place
+        plans = {n: plan for n, plan in enumerate(self._plans) if plan.shape.step < 0 <= plan.shape.iter}
+        steps: dict[int, list[float]] = {number: [] for number in plans}
+        rows = [(line, n, row) for n, plan in plans.items() for line, row in zip(plan.lines, plan.rows)]
+        if len(plans) > 1:
+            rows.sort(key=itemgetter(0))
+        for _, number, row in rows:
+            shape = plans[number].shape
+            if shape.epoch >= 0:
+                place.set_epoch(float(row[shape.epoch]))
+            total = float(row[shape.iters]) if shape.iters >= 0 else 0.0
+            steps[number].append(place.within(id(shape.pattern), float(row[shape.iter]), total))
+        return steps
+
+    def _own_steps(self, plan: _Plan, counted: list[float] | None) -> tuple[Steps, str] | None:
+        """The steps that the rows print themselves; `counted`: those that had to be counted in order."""
         shape, place = plan.shape, self.run.place
+        if counted is not None:
+            return counted, "iteration"
         if shape.step >= 0:
             return [float(row[shape.step]) for row in plan.rows], "iteration"
-        if shape.iter >= 0:
-            identity = id(shape.pattern)
-            steps = []
-            for row in plan.rows:
-                if shape.epoch >= 0:
-                    place.set_epoch(float(row[shape.epoch]))
-                total = float(row[shape.iters]) if shape.iters >= 0 else 0.0
-                steps.append(place.within(identity, float(row[shape.iter]), total))
-            return steps, "iteration"
         if shape.epoch >= 0:
             place.step = None
             return [float(row[shape.epoch]) for row in plan.rows], "epoch"
