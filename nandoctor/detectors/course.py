@@ -164,6 +164,8 @@ def finite_course(view: View) -> Iterator[Evidence]:
         yield view.seen("loss_before_nan", "growing", "diverged", at=run.peak, series=loss, trust=0.9, args=args)
     elif tail < -2.0 * scale and min(head, low) < 0 and tail < -1e3:
         yield view.seen("finite_course", "diverged", "below-bound", at=last, series=loss, trust=0.9, args=args)
+    elif re.search(ADVERSARIAL, loss.quantity.lower()):
+        return  # two nets that play against each other: up and down means nothing
     elif values[0] > 0 and _climbs(values):
         odds = {"diverged": 0.8, "erratic": 0.15, "stuck": 0.1, "spiky": 0.03, "learning": 0.01}
         yield view.seen("finite_course", "diverged", "climbs", at=last, series=loss, likelihoods=odds, args=args)

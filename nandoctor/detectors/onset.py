@@ -21,7 +21,7 @@ ASSERTIONS = ("check-failed", "device-assert-triggered")
 # A ValueError or KeyError is no assertion on the data: its message says what it means, the end itself little. The
 # probability of such an end, given the state; `none` is small because a program seldom dies while nothing is wrong.
 PLAIN_EXCEPTION = {"none": 0.01, "assertion": 0.6, "segfault_without_nan": 0.05, "abort_after_nan": 0.05}
-ADVERSARIAL = r"loss_?[gd]\b|[gd]_loss|[gd] loss|gen|disc|adv"
+ADVERSARIAL = r"loss_?[gd]\b|[gd]_loss|[gd] loss|gen|disc|adv|^[dg]$"
 _PARTS = (
     ("ctc", "ctc"),
     ("kl_or_latent", r"kl|kld|latent|kl_loss|vq|commit"),
@@ -260,20 +260,19 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
         return
     gradient = view.gradient
     if gradient is not None and gradient.first_nonfinite is not None:
-        share = gradient.nonfinite_count / max(gradient.count, 1)
-        skips = gradient.finite_after_nonfinite > 3 * gradient.nonfinite_count  # steps a loss scaler leaves out
-        if share > 0.2 or (gradient.nonfinite_count > 5 and not skips):
+        if not skips_steps(view, gradient):
             yield view.seen("nonfinite_where", "gradients_only", "gradient-nonfinite", at=gradient.first_nonfinite,
                             series=gradient, count=gradient.nonfinite_count, trust=0.9)  # fmt: skip
             return
     for role, state in (("validation_loss", "validation_only"), ("validation_metric", "metric_only"),
-                        ("metric", "metric_only")):  # fmt: skip
+                        ("metric", "metric_only"), ("other", "metric_only")):  # fmt: skip
         for series in run.of(role):  # type: ignore[arg-type]
             if series.first_nonfinite is not None:
                 score = role == "validation_loss" and _beside_a_finite_one(series, run)  # val_mae beside val_loss
                 part = "metric_only" if score else state
+                trust = 0.9 if role == "other" else 0.985  # of an unknown name nobody can say what it measures
                 yield view.seen("nonfinite_where", part, part.replace("_", "-"), at=series.first_nonfinite,
-                                series=series, name=series.quantity, trust=0.985)  # fmt: skip
+                                series=series, name=series.quantity, trust=trust)  # fmt: skip
                 return
     layer = first_bad_of(view)
     if layer is not None:
@@ -287,6 +286,14 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
         return
     if view.loss is not None and view.loss.count >= 2:
         yield view.seen("nonfinite_where", "none", "all-finite", at=view.loss.readings[-1], series=view.loss)
+
+
+def skips_steps(view: View, gradient: Series) -> bool:
+    """Whether non-finite gradients are those of single steps that a loss scaler leaves out."""
+    bad, good = gradient.nonfinite_count, gradient.finite_after_nonfinite
+    if view.run.of("loss_scale"):
+        return good > bad
+    return bad <= 0.2 * gradient.count and (bad <= 5 or good > 3 * bad)
 
 
 def _beside_a_finite_one(series: Series, run: Run) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from nandoctor.detectors.onset import skips_steps
 from nandoctor.detectors.view import View
 from nandoctor.diagnosis import CouldNotCheck, Evidence, Note
 from nandoctor.readers import series as curves
@@ -126,7 +127,7 @@ def grad_norm_before_nan(view: View) -> Iterator[Evidence | CouldNotCheck]:
             yield CouldNotCheck("grad_norm_before_nan", Note("unchecked:no-grad-norm"), Note("how:print-grad-norm"))
         return
     first = gradient.readings[0]
-    skipping = view.start is None and gradient.finite_after_nonfinite > 3 * gradient.nonfinite_count
+    skipping = view.start is None and skips_steps(view, gradient)
     if not math.isfinite(first.value) and skipping:
         return  # a dynamic loss scale that starts too high skips its first steps
     if not math.isfinite(first.value):

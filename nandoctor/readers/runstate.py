@@ -175,6 +175,8 @@ class RunState:
     def _row(self, pattern: Line, match: re.Match[str], line: int) -> bool:
         """A line of a table whose columns a line above named."""
         names, cells = self._columns, _cells(match["rest"])
+        if len(cells) < len(names) == len(match["rest"].split()):
+            cells = match["rest"].split()  # a wide number leaves a single blank before it
         more = MORE_CELLS if pattern.has_place else 0
         if len(cells) < 2 or not len(names) <= len(cells) <= len(names) + more:
             return False
