@@ -270,7 +270,7 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
             if series.first_nonfinite is not None:
                 score = role == "validation_loss" and _beside_a_finite_one(series, run)  # val_mae beside val_loss
                 part = "metric_only" if score else state
-                trust = 0.9 if role == "other" else 0.985  # of an unknown name nobody can say what it measures
+                trust = 0.97 if role == "other" else 0.985  # of an unknown name nobody can say what it measures
                 yield view.seen("nonfinite_where", part, part.replace("_", "-"), at=series.first_nonfinite,
                                 series=series, name=series.quantity, trust=trust)  # fmt: skip
                 return
