@@ -148,12 +148,13 @@ _OPEN_QUESTION = re.compile(
 _SUPPOSED = re.compile(
     r"\b(?:maybe|perhaps|probably|possibly|i guess|i think|i suspect|might|could be|may be|not sure|i believe|i assume"
     r"|i wonder|suspect)\b|可能|也许|或许|大概|估计|怀疑|好像|似乎|应该|아마|것 같|듯하|듯합|추측|의심"
+    r"|때문인가|인가 싶|아닌가"
 )
 _ASKED_CJK = re.compile(
     r"吗|是不是|会不会|能不能|要不要|需不需要|是否|该不该|有没有必要|까요|하나요|되나요|인가요|건가요|한가요|아닐까|혹시"
 )
 _DENIED_BEFORE = re.compile(
-    r"(?:没有?|不是?|無|无|未|并非|从不|别)(?:用|使用|做|加|开|启用|设置?|采用)?[\u4e00-\u9fff]?$|(?:^|\s)안 $"
+    r"(?:没有?|不是?|無|无|未|并非|从不|别)(?:用|使用|做|加|开|启用|设置?|采用|支持)?[\u4e00-\u9fff]?\s?$|(?:^|\s)안 $"
 )
 _DENIED_AFTER = re.compile(
     r"[을를은는이가도]?\s?(?:사용|적용|쓰|켜|하|추가|설정)?[하지은을를]{0,2}\s?(?:없|않|안 |아니|아닙|못)"

@@ -259,11 +259,10 @@ def nonfinite_where(view: View) -> Iterator[Evidence]:
                         trust=0.9)  # fmt: skip
         return
     gradient = view.gradient
-    if gradient is not None and gradient.first_nonfinite is not None:
-        if not skips_steps(view, gradient):
-            yield view.seen("nonfinite_where", "gradients_only", "gradient-nonfinite", at=gradient.first_nonfinite,
-                            series=gradient, count=gradient.nonfinite_count, trust=0.9)  # fmt: skip
-            return
+    if gradient is not None and gradient.first_nonfinite is not None and not skips_steps(view, gradient):
+        yield view.seen("nonfinite_where", "gradients_only", "gradient-nonfinite", at=gradient.first_nonfinite,
+                        series=gradient, count=gradient.nonfinite_count, trust=0.9)  # fmt: skip
+        return
     for role, state in (("validation_loss", "validation_only"), ("validation_metric", "metric_only"),
                         ("metric", "metric_only"), ("other", "metric_only")):  # fmt: skip
         for series in run.of(role):  # type: ignore[arg-type]

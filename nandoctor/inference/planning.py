@@ -13,6 +13,7 @@ import msgspec
 
 from nandoctor.inference.belief import Belief
 from nandoctor.inference.inquiry import information_gain, remedy_classes
+from nandoctor.inference.tables import Distribution
 from nandoctor.kb.model import KnowledgeBase, Remedy
 
 MAX_STEPS = 7
@@ -163,6 +164,11 @@ def fix_plan(
     return steps
 
 
+def _differ(one: Distribution, two: Distribution) -> bool:
+    """Whether some outcome is more than e times as likely under one; what is excluded (probability 0) is under both."""
+    return any(abs(math.log(a / b)) > 1.0 for a, b in zip(one, two) if a > 0.0 and b > 0.0)
+
+
 def experiments(belief: Belief, kb: KnowledgeBase, limit: int = 3) -> list[tuple[PlannedStep, float]]:
     """Experiments worth running, best gain per minute first, each with its gain in bits."""
     classes = remedy_classes(belief, kb)
@@ -175,15 +181,8 @@ def experiments(belief: Belief, kb: KnowledgeBase, limit: int = 3) -> list[tuple
         if gain >= 0.08:
             rows = belief.rows(remedy.asks)
             places = belief.tables.causes
-            tells = tuple(
-                c
-                for c in ranked
-                if any(
-                    max(abs(math.log(a / b)) for a, b in zip(rows[places.index(c)], rows[places.index(d)])) > 1.0
-                    for d in ranked
-                    if d != c
-                )
-            )
+            of = {cause: rows[places.index(cause)] for cause in ranked}
+            tells = tuple(c for c in ranked if any(_differ(of[c], of[d]) for d in ranked if d != c))
             found.append((PlannedStep(remedy.id, (), 0.0, remedy.minutes, False, tells), gain))
     found.sort(key=lambda item: (-item[1] / item[0].minutes, item[0].remedy))
     return found[:limit]

@@ -173,12 +173,12 @@ class Sweep:
         rows = [(line, n, row) for n, plan in plans.items() for line, row in zip(plan.lines, plan.rows)]
         if len(plans) > 1:
             rows.sort(key=itemgetter(0))
-        for _, number, row in rows:
-            shape = plans[number].shape
+        for _, plan_number, row in rows:
+            shape = plans[plan_number].shape
             if shape.epoch >= 0:
                 place.set_epoch(float(row[shape.epoch]))
             total = float(row[shape.iters]) if shape.iters >= 0 else 0.0
-            steps[number].append(place.within(id(shape.pattern), float(row[shape.iter]), total))
+            steps[plan_number].append(place.within(id(shape.pattern), float(row[shape.iter]), total))
         return steps
 
     def _own_steps(self, plan: _Plan, counted: list[float] | None) -> tuple[Steps, str] | None:
