@@ -21,6 +21,7 @@ from nandoctor.readers.metrics import metrics_kind, read_json, read_table
 from nandoctor.readers.runstate import LOSSES
 from nandoctor.readers.sniff import kind_of_bytes
 from nandoctor.remark import Remark
+from nandoctor.source import printable
 
 Progress = Callable[[int, int], None]
 _ROTATED = re.compile(r"(?P<stem>.+?)[._-](?P<number>\d{1,4})(?P<packed>\.(?:gz|xz|zst|bz2))?$")
@@ -72,7 +73,14 @@ def read_parts(
     if _has_loss(run) or lexicon.last_resort or lexicon.only or not again:
         return run
     wider = _read_parts(paths, Lexicon(lexicon.kb, last_resort=True), progress, data)
-    return wider if _has_loss(wider) else run
+    if not _has_loss(wider):
+        return run
+    taken = (s.quantity for s in wider.series if s.role == "loss" and lexicon.roles.role(s.quantity) not in LOSSES)
+    notes = [
+        Remark("{file}: nothing in it is called a loss; `{name}` is taken for it", file=paths[0], name=printable(name))
+        for name in list(taken)[:1]
+    ]
+    return msgspec.structs.replace(wider, notes=(*wider.notes, *notes))
 
 
 def _read_parts(paths: Sequence[str], lexicon: Lexicon, progress: Progress | None, data: bytes | None) -> Run:
