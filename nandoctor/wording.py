@@ -147,8 +147,8 @@ _OPEN_QUESTION = re.compile(
 )
 _SUPPOSED = re.compile(
     r"\b(?:maybe|perhaps|probably|possibly|i guess|i think|i suspect|might|could be|may be|not sure|i believe|i assume"
-    r"|i wonder|suspect|afraid|i fear|worr(?:y|ied))\b|可能|也许|或许|大概|估计|怀疑|好像|似乎|应该|아마|것 같|듯하|듯합|추측|의심"
-    r"|때문인가|인가 싶|아닌가"
+    r"|i wonder|suspect|afraid|i fear|worr(?:y|ied))\b|可能|也许|或许|大概|估计|怀疑|好像|似乎|应该"
+    r"|아마|것 같|듯하|듯합|추측|의심|때문인가|인가 싶|아닌가"
 )
 _ASKED_CJK = re.compile(
     r"吗|是不是|会不会|能不能|要不要|需不需要|是否|该不该|有没有必要|까요|하나요|되나요|인가요|건가요|한가요|아닐까|혹시"

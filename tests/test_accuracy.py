@@ -1,7 +1,7 @@
 """The shipped cases as a guard: accuracy must not drop by more than noise, and what is promised must always hold.
 
 The recorded shares are those of the day given. After a change that is meant to move them: run
-`nandoctor evaluate benchmarks/cases` (and `benchmarks/blind`, `benchmarks/threads`), look at every case that turned, and
+`nandoctor evaluate benchmarks/cases` (`benchmarks/blind`, `benchmarks/threads`), look at every case that turned, and
 write the new share and date here.
 """
 

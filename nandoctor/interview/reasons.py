@@ -35,6 +35,8 @@ def reasons(consultation: Consultation, observation: str) -> Reasons:
     for number, state in enumerate(tables.states[observation]):
         weights = [p * row[number] for p, row in zip(belief.sets, predicted)]
         chance = math.fsum(weights)
+        if chance <= 0.0:
+            continue  # what else is known rules this answer out
         then = belief.marginals_of([w / chance for w in weights])
         moved = sorted(then, key=lambda cause: (-abs(then[cause] - now[cause]), cause))[:MOVED_SHOWN]
         moved.sort(key=lambda cause: -(then[cause] - now[cause]))

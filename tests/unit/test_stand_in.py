@@ -9,6 +9,7 @@ import pytest
 
 from nandoctor.consultation import Consultation
 from nandoctor.inference.inquiry import ANSWERED, PATIENCE, UNKNOWN, spent
+from nandoctor.interview.reasons import reasons
 from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.log import read_text
@@ -108,3 +109,10 @@ def test_not_knowing_takes_more_patience_than_an_answer(knowledge: KnowledgeBase
     assert spent(talk.belief, talk.asked) == UNKNOWN * asked
     told = Consultation.open(kb=knowledge).answer("precision", "fp32").answer("batchnorm", "unknown")
     assert spent(told.belief, told.asked) == ANSWERED + UNKNOWN
+
+
+def test_an_answer_that_another_one_rules_out_is_left_out_of_the_reasons(knowledge: KnowledgeBase) -> None:
+    talk = Consultation.open(kb=knowledge, answers={"starting_point": "scratch", "nan_onset": "within_100"})
+    told = {state for state, _, _ in reasons(talk, "weight_init").rows}
+    assert told
+    assert "pretrained" not in told
