@@ -36,7 +36,7 @@ LOGGED = (
     "lr_value",
 )  # any log shows these
 KINDS = {"run": "runs", "reported": "reported cases"}
-SETTINGS = [(4.0, 0.98, 0.02), (10.0, 0.98, 0.015), (10.0, 0.995, 0.01), (10.0, 0.998, 0.005), (5.0, 0.995, 0.01)]
+SETTINGS = [(4.0, 0.98, 0.02), (10.0, 0.98, 0.015), (10.0, 0.995, 0.01), (5.0, 0.998, 0.005)]
 
 
 class Owner(NamedTuple):

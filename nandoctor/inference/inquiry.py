@@ -16,7 +16,7 @@ from nandoctor.kb.model import KnowledgeBase, Observation
 
 PATIENCE = 12.0  # what an owner gives before the consultation ends by itself:
 ANSWERED, UNKNOWN = 1.0, 2.0  # an answer takes this much of it, "I don't know" as much as two
-FIXED_MINUTES = 10.0  # what any question costs on top of its own minutes: reading it, thinking, losing the thread
+FIXED_MINUTES = 5.0  # what any question costs on top of its own minutes: reading it, thinking, losing the thread
 CERTAIN = 0.995  # with this much on one class, more questions are not worth the time (docs/policy.md has the trials)
 WORTH_BITS = 0.01  # a question that tells less than this is not asked
 
