@@ -261,14 +261,23 @@ def loss_exactly_zero(view: View) -> Iterator[Evidence]:
         series, reading = view.hidden_onset
         yield view.seen("loss_exactly_zero", "with_nan_gradient", "hidden", at=reading, series=series)
         return
+    blown_up = _blown_up(view.loss)
     for series in view.run.of("loss", "loss_part"):
-        zeros = _sudden_zeros(series.finite())
+        zeros = [r for r in _sudden_zeros(series.finite()) if r.line not in blown_up]
         if zeros:
             yield view.seen("loss_exactly_zero", "yes", "exactly-zero", at=zeros[0], series=series, count=len(zeros),
                             trust=0.9 if len(zeros) > 1 else 0.7)  # fmt: skip
             return
     if view.loss is not None and view.loss.count >= 3:
         yield view.seen("loss_exactly_zero", "no", "never-zero", at=view.loss.readings[0], trust=0.95)
+
+
+def _blown_up(loss: Series | None) -> set[int]:
+    """The lines on which the loss is far above its start: a component that is 0 there died in a net already lost."""
+    if loss is None or not loss.readings:
+        return set()
+    most = 100.0 * max(abs(loss.readings[0].value), 1e-6)
+    return {r.line for r in loss.readings if not abs(r.value) <= most}
 
 
 def _sudden_zeros(finite: Sequence[Reading]) -> list[Reading]:
