@@ -11,9 +11,11 @@ from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.dialect import Lexicon
 from nandoctor.readers.facts import Run
 from nandoctor.readers.logreader import LogReader
+from nandoctor.readers.merge import has_loss
 from nandoctor.remark import Remark
 
 CHUNK = 1 << 20
+UNNAMED_AFTER = 20  # lines without a loss: from then on any name may stand for it, until a loss is printed
 LONGEST_LINE = 1 << 16  # bytes of an unfinished line that are held back
 
 
@@ -55,8 +57,17 @@ class Follower:
             raise UnreadableError(
                 Remark("{file} cannot be read: {reason}", file=self.path, reason=reason(exc))
             ) from None
+        new = self._read(self._file)
+        if new and not self.lexicon.last_resort and self.reader.line >= UNNAMED_AFTER and not has_loss(self.run()):
+            self.lexicon = Lexicon(self.lexicon.kb, last_resort=True)
+            self._begin()
+            self._file.seek(0)
+            self._read(self._file)
+        return new
+
+    def _read(self, file: BinaryIO) -> int:
         new = 0
-        while chunk := self._file.read(CHUNK):
+        while chunk := file.read(CHUNK):
             new += len(chunk)
             self._take(chunk)
         self.bytes_read += new

@@ -70,10 +70,10 @@ def read_parts(
     """
     run = _read_parts(paths, lexicon, progress, data)
     again = data is not None or all(Path(path).is_file() for path in paths)
-    if _has_loss(run) or lexicon.last_resort or lexicon.only or not again:
+    if has_loss(run) or lexicon.last_resort or lexicon.only or not again:
         return run
     wider = _read_parts(paths, Lexicon(lexicon.kb, last_resort=True), progress, data)
-    if not _has_loss(wider):
+    if not has_loss(wider):
         return run
     taken = (s.quantity for s in wider.series if s.role == "loss" and lexicon.roles.role(s.quantity) not in LOSSES)
     notes = [
@@ -149,7 +149,7 @@ def merged(runs: Sequence[Run]) -> Run:
     tables = {"tables", "hf"}
     order = sorted(
         range(len(runs)),
-        key=lambda i: (not _has_loss(runs[i]), set(runs[i].dialects) <= tables and not runs[i].events, i),
+        key=lambda i: (not has_loss(runs[i]), set(runs[i].dialects) <= tables and not runs[i].events, i),
     )
     lead = runs[order[0]]
     rest = [runs[i] for i in order[1:]]
@@ -158,7 +158,7 @@ def merged(runs: Sequence[Run]) -> Run:
         for name, count in run.dialects.items():
             dialects[name] = dialects.get(name, 0) + count
     lines = sum(run.lines for run in runs)
-    some_loss = _has_loss(lead)
+    some_loss = has_loss(lead)
     return msgspec.structs.replace(
         lead,
         files=tuple(dict.fromkeys(file for run in (lead, *rest) for file in run.files)),
@@ -180,5 +180,6 @@ def merged(runs: Sequence[Run]) -> Run:
     )
 
 
-def _has_loss(run: Run) -> bool:
+def has_loss(run: Run) -> bool:
+    """Whether some quantity is the training loss, a part of it or its running mean."""
     return any(series.role in LOSSES for series in run.series)

@@ -12,6 +12,7 @@ from nandoctor.inference.inquiry import ANSWERED, PATIENCE, UNKNOWN, spent
 from nandoctor.interview.reasons import reasons
 from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import KnowledgeBase
+from nandoctor.readers.follow import Follower
 from nandoctor.readers.log import read_text
 from nandoctor.readers.series import main_loss, onset
 
@@ -116,3 +117,20 @@ def test_an_answer_that_another_one_rules_out_is_left_out_of_the_reasons(knowled
     told = {state for state, _, _ in reasons(talk, "weight_init").rows}
     assert told
     assert "pretrained" not in told
+
+
+def test_a_log_that_is_followed_may_name_its_loss_as_it_likes(knowledge: KnowledgeBase, tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("".join(f"it {n} xentropie {3 - 0.05 * n:.3f}\n" for n in range(30)))
+    follower = Follower(str(log), knowledge)
+    assert follower.poll() > 0
+    loss = main_loss(follower.run())
+    assert loss is not None
+    assert (loss.quantity, loss.count) == ("xentropie", 30)
+    with log.open("a") as file:
+        file.write("it 30 xentropie nan\n")
+    assert follower.poll() == len("it 30 xentropie nan\n")
+    found = onset(follower.run())
+    follower.close()
+    assert found is not None
+    assert (found[1].step, found[1].line) == (30, 31)
