@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterable
@@ -57,6 +58,7 @@ class NandoctorApp(App[int]):
         """A signal ends the program as Ctrl+C does."""
         import asyncio
 
+        gc.freeze()  # knowledge and widgets stay: a full collection amid an answer would cost 25 ms of looking at them
         loop = asyncio.get_running_loop()
         for name in SIGNALS:
             number = getattr(signal, name, None)
