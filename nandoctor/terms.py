@@ -39,7 +39,7 @@ TERMS = {
     "gap": rf"{_CHAR}{{0,40}}?",  # within a sentence
     "near": rf"{_NEAR_CHAR}{{0,25}}?",  # within a clause
     "sep": r"(?:,|;|->|=>|\.\.+| then| and| to| up to| next| finally|\s)+",
-    "lr": r"(?:lr|learning[ _-]?rates?|base_lr|learningrate)",
+    "lr": r"(?:lr0?|learning[ _-]?rates?|base_lr|learningrate)",
     "less": (
         r"(?:lower\w*|small(?:er)?|reduc\w+|decreas\w+|tiny|divid\w+|dropp?\w*|cut\w*|halv\w+|tenth|low|10x less"
         r"|ten times|turn\w* down)"
