@@ -22,8 +22,8 @@ RECORDED = {
     "cases files": 0.87,
     "blind all": 0.89,
     "blind files": 0.66,
-    "threads all": 0.87,
-    "threads words": 0.68,
+    "threads all": 0.85,
+    "threads words": 0.65,
 }
 OF_RUNS = [mode for mode in RECORDED if not mode.startswith("threads")]
 SLOWEST = 2.0  # seconds for one case
