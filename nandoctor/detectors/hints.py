@@ -24,12 +24,15 @@ MIN_VALUES = 4
 # is silent.
 SILENT = {"scratch": 1.0, "pretrained": 0.4, "resumed": 0.25}
 SILENT_HF = {"scratch": 1.0, "pretrained": 0.95, "resumed": 0.25}
+# Lightning's first lines name mixed precision ("Using 16bit Automatic Mixed Precision"), not weights cast by hand.
+NO_MIXED = {"fp32": 1.0, "fp64": 1.0, "pure_fp16": 0.6, "fp16": 0.03, "bf16": 0.05}
 
 
 def observe(kb: KnowledgeBase, view: View) -> Iterator[Evidence]:
     """Every hint of the log, one for each observation."""
     told: set[str] = set()
-    for item in (*names(kb.tells, view), *number_format(view), *starting_point(view), *framework(view)):
+    for item in (*names(kb.tells, view), *number_format(view), *mixed_precision(view), *starting_point(view),
+                 *framework(view)):  # fmt: skip
         if item.observation not in told:
             told.add(item.observation)
             yield msgspec.structs.replace(item, hint=True)
@@ -149,6 +152,12 @@ def starting_point(view: View) -> Iterator[Evidence]:
         return
     odds = SILENT_HF if view.run.framework == "hf" else SILENT
     yield view.seen("starting_point", "scratch", "no-loading", likelihoods=odds)
+
+
+def mixed_precision(view: View) -> Iterator[Evidence]:
+    """A log of Lightning that shows its beginning, and no mixed precision in it."""
+    if view.run.framework == "lightning" and view.from_start:
+        yield view.seen("precision", "fp32", "no-mixed", likelihoods=NO_MIXED)
 
 
 def framework(view: View) -> Iterator[Evidence]:

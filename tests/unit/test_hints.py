@@ -6,6 +6,7 @@ import math
 import random
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -145,3 +146,17 @@ def test_a_loss_that_exploded_and_stayed_up_is_growing(kb: KnowledgeBase) -> Non
     values = [2.0, 2.1, 90.0, 4e9, *[1e18 * (1 + 0.1 * (i % 3)) for i in range(12)]]
     log = "".join(f"step={step} loss={value:g}\n" for step, value in enumerate(values)) + "step=16 loss=nan\n"
     assert held(kb, log)["loss_before_nan"].state == "growing"
+
+
+def test_lightning_that_names_no_mixed_precision_runs_without(kb: KnowledgeBase, tmp_path: Path) -> None:
+    head = "GPU available: True (cuda), used: True\nTPU available: False, using: 0 TPU cores\n"
+    mixed = head + "Using 16bit Automatic Mixed Precision (AMP)\n"
+    rows = "".join(
+        f"Epoch 0:  {n}%|#| {n}/50 [00:01<00:02, 20.0it/s, v_num=0, train_loss={value}]\n"
+        for n, value in enumerate(["0.8", "0.7", "nan.0", "nan.0"], 1)
+    )
+    for text, expected in ((head + rows, "fp32"), (mixed + rows, "fp16")):
+        log = tmp_path / f"{expected}.log"
+        log.write_text(text)
+        told = settled(Consultation.open(kb=kb, log=str(log)).evidence)["precision"]
+        assert (told.state, told.hint) == (expected, expected == "fp32")
