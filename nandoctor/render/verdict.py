@@ -77,7 +77,8 @@ def _healthy(diagnosis: Diagnosis, words: Words) -> tuple[str, ...]:
     finite = series.finite() if series else []
     if len(finite) < 2 or any(first_nonfinite(run) for run in diagnosis.runs):
         return (short,)
-    first, last = level(finite) or 0.0, level(finite[::-1]) or 0.0
+    count = max(1, min(5, len(finite) // 5))  # ends that do not overlap
+    first, last = level(finite, count) or 0.0, level(finite[::-1], count) or 0.0
     what = words("verdict.loss-finite", first=number(first), last=number(last))
     return (words("verdict.healthy", percent=chance, what=what), short)
 

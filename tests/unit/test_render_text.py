@@ -1,5 +1,6 @@
 import math
 import re
+from pathlib import Path
 
 import diagnosis_samples as samples
 import pytest
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 
 from nandoctor.consultation import Consultation
 from nandoctor.diagnosis import CouldNotCheck, Diagnosis, FileEdit, Note, RankedCause, Step, Weighed
+from nandoctor.kb.load import load_knowledge
 from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import LayerReading, Run
 from nandoctor.render import markdown, text
@@ -457,3 +459,11 @@ def test_a_sentence_about_several_observations_is_told_once_with_the_sum_of_its_
     support, against = cause.by_finding()
     assert [(w.observation, w.decibans) for w in support] == [("loss_input", 7.0), ("first_loss", 3.0)]
     assert [(w.observation, w.decibans) for w in against] == [("custom_loss", -4.0), ("batchnorm", -2.0)]
+
+
+def test_a_short_healthy_run_is_told_with_its_own_first_and_last_loss(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    log.write_text("".join(f"Epoch {n}/5 loss: {v}\n" for n, v in enumerate((1.39, 1.1, 0.897, 0.75, 0.66), 1)))
+    whole = load_knowledge()
+    line = last_line(Consultation.open(kb=whole, log=str(log)).diagnosis, whole)
+    assert "from 1.39 to 0.66" in line
