@@ -36,7 +36,15 @@ LOGGED = (
     "lr_value",
 )  # any log shows these
 KINDS = {"run": "runs", "reported": "reported cases"}
-SETTINGS = [(4.0, 0.98, 0.02), (10.0, 0.98, 0.015), (10.0, 0.995, 0.01), (5.0, 0.998, 0.005)]
+CONSTANTS = ("PATIENCE", "UNKNOWN", "FIXED_MINUTES", "CERTAIN", "WORTH_BITS")
+SETTINGS = [  # other values; with an UNKNOWN of 1 every question counts alike
+    (7.0, 1.0, 10.0, 0.995, 0.01),
+    (7.0, 1.0, 5.0, 0.995, 0.01),
+    (10.0, 1.0, 5.0, 0.995, 0.01),
+    (12.0, 2.0, 10.0, 0.995, 0.01),
+    (12.0, 2.0, 4.0, 0.98, 0.02),
+    (12.0, 2.0, 5.0, 0.998, 0.005),
+]
 
 
 class Owner(NamedTuple):
@@ -241,26 +249,24 @@ def verdicts(groups: dict[str, list[evaluation.Case]], kb: KnowledgeBase) -> str
 
 
 def constants(groups: dict[str, list[evaluation.Case]], kb: KnowledgeBase) -> str:
-    """The consultation under other values of the three constants of `nandoctor.inference.inquiry`."""
+    """The consultation under other values of the constants of `nandoctor.inference.inquiry`."""
     opened = {name: [evaluation.open_case(c, kb, "consult") for c in cases] for name, cases in groups.items()}
-    kept = inquiry.FIXED_MINUTES, inquiry.CERTAIN, inquiry.WORTH_BITS
+    kept = tuple(getattr(inquiry, name) for name in CONSTANTS)
     lines = []
     for setting in dict.fromkeys((kept, *SETTINGS)):
-        inquiry.FIXED_MINUTES, inquiry.CERTAIN, inquiry.WORTH_BITS = setting
+        _set(setting)
         cells = []
         for name, cases in groups.items():
             f = consulted(cases, opened[name], kb)
             cells.append(f"{f.first:.1f} / {f.three:.1f} / {f.mean:.2f} / {f.experiments:.2f}")
         lines.append([*setting, *cells, "set" if setting == kept else ""])
-    inquiry.FIXED_MINUTES, inquiry.CERTAIN, inquiry.WORTH_BITS = kept
-    head = [
-        "FIXED_MINUTES",
-        "CERTAIN",
-        "WORTH_BITS",
-        *(f"{n}: first / three / questions / experiments" for n in groups),
-        "",
-    ]
-    return rows(head, lines)
+    _set(kept)
+    return rows([*CONSTANTS, *(f"{n}: first / three / questions / experiments" for n in groups), ""], lines)
+
+
+def _set(values: Sequence[float]) -> None:
+    for name, value in zip(CONSTANTS, values, strict=True):
+        setattr(inquiry, name, value)
 
 
 def main() -> None:
@@ -268,6 +274,7 @@ def main() -> None:
     parser.add_argument("cases", type=Path, nargs="+")
     parser.add_argument("--owners", type=int, default=400)
     parser.add_argument("--constants", action="store_true", help="also try other values of the constants")
+    parser.add_argument("--only-constants", action="store_true", help="try them, and nothing else")
     parser.add_argument("--write", type=Path, help="folder with policy.md, whose figures are replaced")
     options = parser.parse_args()
     kb = load_knowledge()
@@ -275,6 +282,9 @@ def main() -> None:
     for folder in options.cases:
         for case in evaluation.load_cases(folder):
             groups.setdefault(KINDS.get(case.kind, case.kind), []).append(case)
+    if options.only_constants:
+        print(constants(groups, kb))
+        return
     parts = [("verdict", verdicts(groups, kb))]
     owners = {name: [case_owner(case, kb) for case in cases] for name, cases in groups.items()}
     for name, log in (("simulated owners with a log", True), ("simulated owners with nothing", False)):

@@ -19,6 +19,8 @@ HUGE = 1e4  # real Caffe runs: 1e4 and more means sums, raw targets, raw inputs 
 LEAP, MIN_CALM = 1e6, 8  # times the level before; readings
 SMALL_LOSS = 1e-2
 MIN_BELOW = 4  # readings
+# Names of losses that are sums of squares, of absolute values or of -log p: below zero they are computed wrongly.
+NEVER_NEGATIVE = r"bce|cross|mse|mae|huber|hinge|(?:^|[_/ ])(?:ce|l1|l2)(?:$|[_/ ])"
 RISEN = 30.0  # times the level of the start: no curve that learns climbs so far
 JUMP_IN_COURSE = 4.0  # a peak this many times the level before and after is a spike, not noise
 
@@ -237,9 +239,7 @@ def loss_below_zero(view: View) -> Iterator[Evidence]:
             return
         if negative and not adversarial and len(negative) >= 2:
             at = negative[0]
-            bounded = re.search(
-                r"bce|cross|mse|mae|huber|hinge|(?:^|[_/ ])(?:ce|l1|l2)(?:$|[_/ ])", series.quantity.lower()
-            )
+            bounded = re.search(NEVER_NEGATIVE, series.quantity.lower())
             trust = 0.97 if bounded else 0.9 if series.readings[0].value > 0 else 0.7
             yield view.seen("loss_below_zero", "yes", "below-zero", at=at, series=series, value=at.value, trust=trust)
             return

@@ -47,7 +47,7 @@ def nan_onset(view: View) -> Iterator[Evidence]:
     earlier = len(view.before)
     first = series.readings[0]
     relative = _steps_since_start(view, series, reading)
-    note: Args = {"step": "?" if reading.step is None else reading.step}
+    note: Args = {} if reading.step is None else {"step": reading.step}
     if earlier == 0 and reading.line == first.line:
         if view.epochs_only:
             odds = {"first_iteration": 0.45, "within_100": 0.4, "later": 0.15, "never": 0.001}
@@ -69,7 +69,8 @@ def nan_onset(view: View) -> Iterator[Evidence]:
     else:
         odds = {"first_iteration": 0.01, "within_100": 0.06, "later": 0.93, "never": 0.001}
     state = max(odds, key=lambda s: odds[s])
-    yield view.seen("nan_onset", state, "onset", at=reading, series=series, likelihoods=odds, args=note)
+    told = "onset" if note else "onset-unplaced"
+    yield view.seen("nan_onset", state, told, at=reading, series=series, likelihoods=odds, args=note)
 
 
 def _steps_since_start(view: View, series: Series, reading: Reading) -> float | None:

@@ -16,7 +16,7 @@ from nandoctor.diagnosis import Diagnosis
 from nandoctor.kb.model import KnowledgeBase
 from nandoctor.readers.facts import Reading, Run, Series
 from nandoctor.readers.series import first_nonfinite, onset
-from nandoctor.render.scale import Scale, fit, number, step_text
+from nandoctor.render.scale import Scale, counted, fit, number, step_text
 from nandoctor.render.width import cut, cut_left, display_width, pad, wrap
 from nandoctor.source import Location, printable
 
@@ -24,8 +24,6 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 BARS = "▁▂▃▄▅▆▇█"
 ASCII_BARS = "_.:-=+*#"
 AFTER_ONSET = 0.04  # of the axis is left behind the onset when only NaN follows
-ITERATION_FRAMEWORKS = ("caffe", "darknet")  # they count iterations; elsewhere the neutral word is step
-
 TOLD_BY = ("nan_onset", "first_nonfinite_stage", "crash")  # observations that a message of the log can settle
 TOLD_LENGTH = 160  # characters of a message
 
@@ -159,7 +157,7 @@ def spark(values: Sequence[float], width: int, *, ascii_only: bool = False) -> s
 
 def unit_word(run: Run) -> str:
     """Message id of the word for this run's steps."""
-    return "plot.iteration" if run.framework in ITERATION_FRAMEWORKS else "plot.step"
+    return f"plot.{counted(run.framework)}"
 
 
 def where(run: Run, reading: Reading, file: str, lang: str, kb: KnowledgeBase) -> str:
@@ -237,9 +235,8 @@ def _in_words(run: Run, view: Curve, finite: Sequence[float], lang: str, kb: Kno
     quantity = printable(view.series.quantity)
     if not finite:
         first, file = readings[0], view.series.file
-        if (
-            view.mark and view.mark.quantity == view.series.quantity
-        ):  # of several files, the one that the evidence cites
+        if view.mark and view.mark.quantity == view.series.quantity:
+            # of several files, the one that the evidence cites
             first, file = view.mark.reading, view.mark.file
         place = where(run, first, file, lang, kb)
         count = view.series.count

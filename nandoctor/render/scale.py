@@ -87,6 +87,11 @@ def number(value: float) -> str:
     return significant(value)
 
 
+def counted(framework: str) -> str:
+    """What the owner's program calls its steps: Caffe and Darknet count iterations; `step` is the neutral word."""
+    return "iteration" if framework in ("caffe", "darknet") else "step"
+
+
 def step_text(step: float) -> str:
     """A step as the log prints it: `11902`, `0.03125`; never grouped, so that it can be searched for."""
     return f"{step:.10g}" if abs(step) < 1e15 else f"{step:.4g}"

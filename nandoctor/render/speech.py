@@ -45,9 +45,8 @@ from nandoctor.render.conclusion import (
 )
 from nandoctor.render.page import NARROW, Page
 from nandoctor.render.phrases import evidence_text, listed, source_text, state_text
-from nandoctor.render.scale import step_text
 from nandoctor.render.width import cut, display_width
-from nandoctor.render.words import Words, capital, minutes_text, percent, short_names
+from nandoctor.render.words import Words, capital, minutes_text, percent, short_names, steps_range
 from nandoctor.source import printable
 
 LISTED = 8  # pieces of evidence listed after reading; the rest is one request away
@@ -160,8 +159,7 @@ def _what_was_read(reply: FilesRead, words: Words) -> str:
     facts = [words.framework(reply.framework)] if reply.framework else []
     if reply.has_run:
         if reply.first is not None and reply.last is not None:
-            unit = "iterations" if reply.framework in ("caffe", "darknet") else "steps"
-            facts.append(words(f"report.range-{unit}", first=step_text(reply.first), last=step_text(reply.last)))
+            facts.append(steps_range(reply.first, reply.last, reply.framework, words))
         elif reply.lines:
             facts.append(words("report.lines", count=reply.lines))
     names = ", ".join(printable(name) for name in reply.names)

@@ -14,7 +14,7 @@ from nandoctor.kb.frameworks import steps_for
 from nandoctor.kb.model import KnowledgeBase, Message
 from nandoctor.readers.facts import Run
 from nandoctor.remark import Remark
-from nandoctor.render.scale import number, step_text
+from nandoctor.render.scale import counted, number, step_text
 from nandoctor.source import printable
 
 _FIELD = re.compile(r"(\w+)\s*:\s*(\"[^\"]*\"|'[^']*'|[^\s#{}]+)")  # `name: value` in a line of a prototxt
@@ -182,10 +182,15 @@ def run_range(run: Run, words: Words) -> str:
     first, last = run.first_step, run.last_step
     if first is None or last is None:
         return words("report.lines", count=run.lines) if run.lines else ""
-    unit = "iterations" if run.framework in ("caffe", "darknet") else "steps"
+    return steps_range(first, last, run.framework, words)
+
+
+def steps_range(first: float, last: float, framework: str, words: Words) -> str:
+    """`iterations 0 to 1000`, `step 19`."""
+    unit = counted(framework)
     if first == last:
-        return words("plot.iteration-n" if unit == "iterations" else "plot.step-n", step=step_text(first))
-    return words(f"report.range-{unit}", first=step_text(first), last=step_text(last))
+        return words(f"plot.{unit}-n", step=step_text(first))
+    return words(f"report.range-{unit}s", first=step_text(first), last=step_text(last))
 
 
 def short_names(files: Iterable[str]) -> dict[str, str]:
