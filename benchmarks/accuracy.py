@@ -119,7 +119,8 @@ def confusion(outcomes: Sequence[Outcome], most: int = 9) -> str:
     missed = [o for o in outcomes if not o.first]
     pairs = Counter((o.truth[0], o.ranking[0][0]) for o in missed)
     truths = [name for name, _ in Counter(o.truth[0] for o in missed).most_common(most)]
-    found = sorted({b for a, b in pairs if a in truths}, key=lambda b: -sum(n for (_, c), n in pairs.items() if c == b))
+    times = Counter(o.ranking[0][0] for o in missed)
+    found = sorted({b for a, b in pairs if a in truths}, key=lambda b: (-times[b], b))
     right = Counter(o.truth[0] for o in outcomes if o.first)
     head = " " * 29 + "right " + " ".join(f"{chr(65 + i):>2}" for i in range(len(found)))
     lines = [

@@ -1,6 +1,6 @@
 """Big logs: CPU time and memory against `grep -ciE 'nan|inf'` and against a plain reader, on the same file in one run.
 
-    python benchmarks/biglog.py [--megabytes 300] [--folder DIR] [--keep]
+    python benchmarks/biglog.py [--megabytes 300] [--folder DIR] [--keep] [--hard]
 
 Promises: at most 5 times grep's CPU time, at most 150 MB resident, the same onset, every peak of the loss kept.
 """
@@ -8,6 +8,7 @@ Promises: at most 5 times grep's CPU time, at most 150 MB resident, the same ons
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -48,7 +49,9 @@ def caffe_lines(random_: random.Random, steps: int) -> Iterator[str]:
         yield f"{head}sgd_solver.cpp:112] Iteration {it}, lr = {0.01 * (1 + 1e-6 * it) ** -0.75:.6g}\n"
 
 
-def hf_lines(random_: random.Random, steps: int) -> Iterator[str]:
+def hf_lines(
+    random_: random.Random, steps: int, form: str = ".4g", noise: float = 0.2, fall: float = 3.0
+) -> Iterator[str]:
     """A Hugging Face log as a redirected terminal: bar, blanks, dict; NaN near the end."""
     bad = int(steps * ONSET_AT)
     for i in range(1, steps + 1):
@@ -56,7 +59,7 @@ def hf_lines(random_: random.Random, steps: int) -> Iterator[str]:
         bar = "█" * int(10 * share) + ("▏▎▍▌▋▊▉"[int(70 * share) % 7] if share < 1 else "")
         clock = f"{i // 3600}:{i // 60 % 60:02d}:{i % 60:02d}"
         shown = f"\r{100 * share:3.0f}%|{bar:<10}| {i - 1}/{steps} [{clock}<{clock}, {3 + random_.random():.2f}it/s]"
-        loss = 2.3 * math.exp(-3 * share) + 0.2 * random_.random()
+        loss = 2.3 * math.exp(-fall * share) + noise * random_.random()
         if i % 50_000 == 0:
             loss = PEAK
         values = {
@@ -67,7 +70,14 @@ def hf_lines(random_: random.Random, steps: int) -> Iterator[str]:
         }
         if i >= bad:
             values["loss"] = values["grad_norm"] = math.nan
-        yield shown + "\r" + " " * 60 + "\r" + str({k: f"{v:.4g}" for k, v in values.items()}) + "\n"
+        yield shown + "\r" + " " * 60 + "\r" + str({k: f"{v:{form}}" for k, v in values.items()}) + "\n"
+
+
+LOGS = (("caffe", caffe_lines), ("hf", hf_lines))
+HARD = (
+    ("hf-exponents", functools.partial(hf_lines, form=".3e")),
+    ("hf-no-noise", functools.partial(hf_lines, form=".6g", noise=0.0, fall=12.0)),
+)
 
 
 def write(path: Path, megabytes: int, lines: Callable[[random.Random, int], Iterator[str]]) -> None:
@@ -137,6 +147,7 @@ def main() -> int:
     parser.add_argument("--megabytes", type=int, default=300)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--hard", action="store_true", help="logs beyond the promise: exponents, losses without noise")
     parser.add_argument("--read", choices=["ours", "plain"], help=argparse.SUPPRESS)
     parser.add_argument("--path", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -148,7 +159,7 @@ def main() -> int:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="nandoctor-biglog-"))
     folder.mkdir(parents=True, exist_ok=True)
     broken = False
-    for name, lines in (("caffe", caffe_lines), ("hf", hf_lines)):
+    for name, lines in HARD if options.hard else LOGS:
         path = folder / f"{name}.log"
         if not path.exists():
             write(path, options.megabytes, lines)

@@ -6,15 +6,20 @@ python benchmarks/prototxt.py
 from __future__ import annotations
 
 import resource
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
+from nandoctor.consultation import Consultation
 from nandoctor.errors import TextFormatError
+from nandoctor.kb.load import load_knowledge
 from nandoctor.readers.caffe import read_net, read_solver
 from nandoctor.readers.edits import FieldEdit, apply_edits, unified_diff
 from nandoctor.readers.shapes import infer_shapes
 from nandoctor.readers.textproto import parse
 
+KB = load_knowledge()
 RUNS = 15
 RESNET_152 = (3, 8, 36, 3)  # bottlenecks a stage
 
@@ -140,6 +145,10 @@ def main() -> None:
         edited = apply_edits(document, edits)
         report("  edit every convolution", best(lambda document=document, edits=edits: apply_edits(document, edits)))
         report("  its diff", best(lambda text=text, edited=edited: unified_diff("net", text, edited)))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "train_val.prototxt"
+            path.write_text(text)
+            report("  read, shapes and every check", best(lambda path=path: Consultation.open(kb=KB, net=str(path))))
         windows = text.replace("\n", "\r\n")
         report("  parse with \\r\\n, place of the last layer", best(lambda windows=windows: last_place(windows)))
     solver = read_solver(parse('base_lr: 0.001 lr_policy: "exp" gamma: 1.12 max_iter: 450000'))
